@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one place where memory comes from.  Every block is aligned for the widest vector register.
+ * Tests can make any single allocation fail and can count them.
+ */
+#include "base/base.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+static atomic_long total;   /* allocations so far */
+static atomic_long fail_at; /* the value of 'total' that fails; 0: none */
+
+void qd_alloc_fail_at(long n)
+{
+    atomic_store(&fail_at, n > 0 ? atomic_load(&total) + n : 0);
+}
+
+long qd_alloc_count(void)
+{
+    return atomic_load(&total);
+}
+
+void *qd_alloc_raw(size_t count, size_t size, struct qd_error *err)
+{
+    size_t bytes, rounded;
+
+    if (!qd_mul_size(count, size, &bytes) || !qd_add_size(bytes, QD_ALIGN, &rounded)) {
+        qd_error_nomem(err, SIZE_MAX);
+        return NULL;
+    }
+    rounded = qd_round_up(bytes ? bytes : 1, QD_ALIGN);
+    long serial = atomic_fetch_add(&total, 1) + 1;
+    void *p = serial == atomic_load(&fail_at) ? NULL : aligned_alloc(QD_ALIGN, rounded);
+    if (!p)
+        qd_error_nomem(err, bytes);
+    return p;
+}
+
+void *qd_alloc(size_t count, size_t size, struct qd_error *err)
+{
+    void *p = qd_alloc_raw(count, size, err);
+
+    if (p)
+        memset(p, 0, count * size);
+    return p;
+}
+
+void qd_free(void *p)
+{
+    free(p);
+}

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libqd: small and fast object detectors.
+ *
+ *     struct qd_error err = {0};
+ *     struct qd_cfg *cfg = qd_cfg_load("yolov3-tiny.cfg", &err);
+ *     struct qd_model *model = qd_model_new(cfg, &err);        the model owns cfg now
+ *     qd_model_load(model, "yolov3-tiny.weights", NULL, &err);
+ *     struct qd_net *net = qd_net_new(model, NULL, &err);      an executable for one batch and size
+ *     struct qd_image *img = qd_image_load("dog.jpg", NULL, &err);
+ *     qd_net_set_image(net, 0, img, QD_FIT_MODEL, &err);
+ *     qd_net_forward(net);
+ *     qd_net_detect(net, 0, NULL, &dets, &err);
+ *
+ * Rules that hold everywhere: a function that can fail takes 'struct qd_error *' last (may be
+ * NULL) and returns 0 or -1, or a pointer or NULL; 'err' is untouched on success.  *_new and *_load
+ * hand ownership to the caller, *_free takes it (NULL is allowed), other pointers are borrowed and
+ * die with their owner.  The library prints nothing, never exits and reads no environment variable
+ * but QD_CPU.  Different objects may be used from different threads at the same time, one object
+ * from one thread at a time.
+ */
+#ifndef QD_H
+#define QD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define QD_MUSTCHECK __attribute__((warn_unused_result))
+#define QD_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#else
+#define QD_MUSTCHECK
+#define QD_PRINTF(f, a)
+#endif
+
+/* ------------------------------------------------------------------ errors, notes, machine ---- */
+
+enum qd_code {
+    QD_OK,
+    QD_EIO,       /* a file cannot be opened, read or written */
+    QD_EFORMAT,   /* a file's content is wrong */
+    QD_EUNSUP,    /* right, but not supported here */
+    QD_ENOMEM,    /* out of memory */
+    QD_EARG,      /* an argument is out of range */
+    QD_EDEVICE,   /* the device failed */
+    QD_EDIVERGED, /* a computation gave NaN or infinity */
+};
+
+struct qd_error {
+    enum qd_code code;
+    char msg[500]; /* one complete line without newline */
+};
+
+enum qd_log_level { QD_LOG_WARNING, QD_LOG_NOTE, QD_LOG_DEBUG };
+typedef void qd_log_fn(void *ctx, enum qd_log_level level, const char *line);
+
+/* Send the library's warnings and notes to fn; NULL: silence (the default).  Not thread-safe: call
+ * it once, first. */
+void qd_log_set(qd_log_fn *fn, void *ctx);
+
+/* "0.1.0" */
+const char *qd_version(void);
+/* The kernel level in use: "ref", "blas", "vector", "avx2", "avx512".  It is the best one that this
+ * processor has, capped by the environment variable QD_CPU; NULL with 'err' set when QD_CPU holds
+ * an unknown name or one that this machine does not have. */
+const char *qd_level(struct qd_error *err) QD_MUSTCHECK;
+/* What the level was chosen from, for -v: processor, levels, BLAS core; static text. */
+const char *qd_level_detail(void);
+/* Threads for the work of this process, 1..256; 0: as many as there are processors. */
+int qd_threads_set(int n, struct qd_error *err) QD_MUSTCHECK;
+int qd_threads(void);
+
+/* ------------------------------------------------------------------ cfg: the architecture ----- */
+
+struct qd_cfg;
+
+/* Read a darknet cfg ("-": standard input).  Comments, order and line numbers are kept. */
+struct qd_cfg *qd_cfg_load(const char *path, struct qd_error *err) QD_MUSTCHECK;
+/* The same from memory; 'name' stands for the file in messages. */
+struct qd_cfg *qd_cfg_parse(const char *text, size_t len, const char *name, struct qd_error *err)
+    QD_MUSTCHECK;
+/* A deep copy. */
+struct qd_cfg *qd_cfg_copy(const struct qd_cfg *cfg, struct qd_error *err) QD_MUSTCHECK;
+void qd_cfg_free(struct qd_cfg *cfg);
+/*
+ * Apply one override "SECTION.KEY=VALUE".  SECTION is "net", a section name ("yolo": all of that
+ * name) or a layer number ("12").  A section that is not there is an error.
+ */
+int qd_cfg_override(struct qd_cfg *cfg, const char *text, struct qd_error *err) QD_MUSTCHECK;
+/* Write it back: what was not changed comes out byte for byte.  'force' replaces a file. */
+int qd_cfg_save(const struct qd_cfg *cfg, const char *path, bool force, struct qd_error *err)
+    QD_MUSTCHECK;
+
+/* ------------------------------------------------------------------ model: cfg + parameters --- */
+
+struct qd_model;
+
+/* Build the graph of 'cfg' at the size its [net] section says, all parameters zero, and check every
+ * rule that a cfg must obey.  Takes 'cfg', also when it fails. */
+struct qd_model *qd_model_new(struct qd_cfg *cfg, struct qd_error *err) QD_MUSTCHECK;
+void qd_model_free(struct qd_model *m);
+const struct qd_cfg *qd_model_cfg(const struct qd_model *m);
+
+struct qd_load_opts {
+    int upto;     /* read layers 0..upto-1 only; 0: all */
+    bool partial; /* accept a file that ends exactly after some layer; the rest keeps its values */
+    bool extra;   /* accept bytes after the last layer */
+};
+struct qd_load_info {
+    int layers;   /* layers whose parameters were read */
+    int major, minor, revision;
+    uint64_t seen; /* images seen in training */
+};
+
+/*
+ * Read darknet weights.  The file must hold exactly the values that the model needs, except as
+ * 'opts' (NULL: no exceptions) says; otherwise -1 with a message that names layer, array, expected
+ * and present counts.  'info' may be NULL.  The model is unchanged on failure.
+ */
+int qd_model_load(struct qd_model *m, const char *path, const struct qd_load_opts *opts,
+    struct qd_load_info *info, struct qd_error *err) QD_MUSTCHECK;
+/* Write darknet weights (0.2.5, 64-bit 'seen'); atomic. */
+int qd_model_save(const struct qd_model *m, const char *path, bool force, struct qd_error *err)
+    QD_MUSTCHECK;
+/* Seeded He-normal weights; scales 1, biases 0, means 0, variances 1. */
+void qd_model_randomize(struct qd_model *m, uint64_t seed);
+/*
+ * Random weights of ordinary behaviour: randomize, then set the batch-norm statistics from one
+ * forward pass over noise, so that activations have ordinary size on every layer (no denormals, no
+ * overflow).  For benchmarks and tests.
+ */
+int qd_model_settle(struct qd_model *m, uint64_t seed, struct qd_error *err) QD_MUSTCHECK;
+
+struct qd_layer_info {
+    const char *section; /* "convolutional" */
+    int line;            /* in the cfg */
+    int nin, in[8];      /* sources, -1 is the net's input; nin counts all, in[] holds up to 8 */
+    int h, w, c;         /* output per image */
+    int ih, iw, ic;      /* first input */
+    char detail[64];     /* "3x3/2 32 leaky" */
+    uint64_t params;     /* floats in the weights file */
+    uint64_t trained;    /* the same without running statistics (compression.md 0.3) */
+    uint64_t macs;       /* multiply-adds per image */
+};
+
+int qd_model_layers(const struct qd_model *m);
+void qd_model_layer(const struct qd_model *m, int i, struct qd_layer_info *info);
+/* Input size of the model, and its number of classes (0 when it has no head). */
+void qd_model_size(const struct qd_model *m, int *h, int *w, int *c);
+int qd_model_classes(const struct qd_model *m);
+
+/* ------------------------------------------------------------------ images -------------------- */
+
+/* 8 bits a channel, row by row, channels together; c is 1 (gray) or 3 (RGB). */
+struct qd_image {
+    int w, h, c;
+    uint8_t *data; /* [h][w][c] */
+};
+
+struct qd_image_opts {
+    int channels;       /* 1 or 3: convert to that; 0: as in the file (3 for CMYK and palettes) */
+    bool exif;          /* apply the EXIF orientation of a JPEG */
+    int min_w, min_h;   /* a JPEG may be decoded at 1/2, 1/4 or 1/8 while it stays at least this
+                           large; 0: always at full size */
+};
+
+/* Decode PNG, JPEG or PNM, recognised by content ("-": standard input).  opts NULL: defaults. */
+struct qd_image *qd_image_load(const char *path, const struct qd_image_opts *opts,
+    struct qd_error *err) QD_MUSTCHECK;
+/* The same from memory; 'name' stands for the file in messages. */
+struct qd_image *qd_image_decode(const void *data, size_t len, const char *name,
+    const struct qd_image_opts *opts, struct qd_error *err) QD_MUSTCHECK;
+/* A black image. */
+struct qd_image *qd_image_new(int w, int h, int c, struct qd_error *err) QD_MUSTCHECK;
+void qd_image_free(struct qd_image *img);
+/* Write by suffix: .png, .jpg/.jpeg (quality 95), .ppm/.pgm/.pnm; "-" is PPM on standard output. */
+int qd_image_save(const struct qd_image *img, const char *path, bool force, struct qd_error *err)
+    QD_MUSTCHECK;
+
+/*
+ * A stream of images one after the other: PPM (P5, P6) or JPEG (MJPEG, as ffmpeg writes it).
+ * qd_stream_next gives 1 and an image, 0 at a clean end, -1 on an error.
+ */
+struct qd_stream;
+struct qd_stream *qd_stream_open(int fd, const char *name, struct qd_error *err) QD_MUSTCHECK;
+int qd_stream_next(struct qd_stream *s, const struct qd_image_opts *opts, struct qd_image **img,
+    struct qd_error *err) QD_MUSTCHECK;
+void qd_stream_close(struct qd_stream *s);
+/* Whether the stream turned out to be JPEG. */
+bool qd_stream_is_jpeg(const struct qd_stream *s);
+/* Write one frame to a file descriptor in the stream's kind: PPM, or JPEG. */
+int qd_stream_write(int fd, const struct qd_image *img, bool jpeg, struct qd_error *err)
+    QD_MUSTCHECK;
+
+/* ------------------------------------------------------------------ net: running -------------- */
+
+struct qd_net;
+
+struct qd_net_opts {
+    int batch;         /* images at once; 0: 1 */
+    int w, h;          /* input size; 0: the model's */
+    bool keep_all;     /* every layer's output stays readable after a forward pass (more memory, and
+                          no fusing of layers) */
+    bool timing;       /* measure every layer (qd_net_layer_ms) */
+};
+
+/* Plan, allocate and pack the weights.  The model is borrowed and must outlive the net; later
+ * changes of its parameters do not reach the net. */
+struct qd_net *qd_net_new(const struct qd_model *m, const struct qd_net_opts *opts,
+    struct qd_error *err) QD_MUSTCHECK;
+void qd_net_free(struct qd_net *net);
+/* The size of the input (may differ from the model's). */
+void qd_net_size(const struct qd_net *net, int *h, int *w, int *c);
+/* Bytes of activations and workspace, and of packed weights. */
+void qd_net_memory(const struct qd_net *net, size_t *activations, size_t *packed);
+
+enum qd_fit {
+    QD_FIT_MODEL,     /* letterbox when the cfg says letter_box=1, else stretch */
+    QD_FIT_STRETCH,   /* both sides to the net's size */
+    QD_FIT_LETTERBOX, /* keep the aspect, gray bars */
+};
+enum qd_resampler {
+    QD_RESAMPLE_DARKNET,   /* bilinear, aligned corners: what darknet without OpenCV does */
+    QD_RESAMPLE_HALFPIXEL, /* bilinear, half-pixel centres: what OpenCV and most others do */
+};
+void qd_net_set_resampler(struct qd_net *net, enum qd_resampler r);
+
+/* Put an image into slot 'index' of the batch: resize, scale to 0..1.  An image with another number
+ * of channels is converted. */
+int qd_net_set_image(struct qd_net *net, int index, const struct qd_image *img, enum qd_fit fit,
+    struct qd_error *err) QD_MUSTCHECK;
+/* The same from planar floats, c*h*w of them in the net's own size (darknet's layout). */
+void qd_net_set_planar(struct qd_net *net, int index, const float *planar);
+/* Run all layers.  Allocates nothing. */
+void qd_net_forward(struct qd_net *net);
+/*
+ * Copy the output of 'layer' for image 'index' in darknet's planar order to 'planar' (c*h*w
+ * floats).  -1 when the layer's output was not kept: heads, outputs that no other layer reads and,
+ * with keep_all, every layer are.  Detection heads give the raw values before any sigmoid.
+ */
+int qd_net_output(const struct qd_net *net, int layer, int index, float *planar,
+    struct qd_error *err) QD_MUSTCHECK;
+/* Milliseconds of the last forward pass in a layer (needs .timing). */
+double qd_net_layer_ms(const struct qd_net *net, int layer);
+
+/* ------------------------------------------------------------------ detection ----------------- */
+
+struct qd_box { /* centre and size, fractions of the image */
+    float x, y, w, h;
+};
+struct qd_det {
+    struct qd_box box;
+    int class_id;
+    float score; /* objectness times class probability */
+};
+struct qd_dets {
+    struct qd_det *det; /* score descending, then class, then x */
+    size_t n;
+};
+enum qd_nms { QD_NMS_MODEL, QD_NMS_IOU, QD_NMS_GREEDY, QD_NMS_DIOU };
+
+struct qd_detect_opts {
+    float thresh;        /* keep scores above this */
+    float nms;           /* overlap above which the lower score of a class dies; >= 1: no NMS */
+    enum qd_nms nms_kind; /* QD_NMS_MODEL: what the last head of the cfg says */
+    int max_dets;        /* at most that many, best first; 0: all */
+};
+#define QD_DETECT_OPTS_INIT {.25f, .45f, QD_NMS_MODEL, 0}
+
+/* Boxes from the heads for image 'index', mapped back to the image given to qd_net_set_image (not
+ * clipped), after NMS.  opts NULL: the defaults above.  Free with qd_dets_free. */
+int qd_net_detect(struct qd_net *net, int index, const struct qd_detect_opts *opts,
+    struct qd_dets *out, struct qd_error *err) QD_MUSTCHECK;
+void qd_dets_free(struct qd_dets *d);
+
+/* Labelled boxes drawn into the image, class name and percent above each; names may be NULL. */
+struct qd_names;
+void qd_draw_dets(struct qd_image *img, const struct qd_dets *d, const struct qd_names *names);
+
+/* ------------------------------------------------------------------ data sets ----------------- */
+
+/* Class names, one a line. */
+struct qd_names *qd_names_load(const char *path, struct qd_error *err) QD_MUSTCHECK;
+void qd_names_free(struct qd_names *n);
+int qd_names_count(const struct qd_names *n);
+/* The name of a class, or NULL out of range. */
+const char *qd_names_get(const struct qd_names *n, int class_id);
+
+/* A list of paths, one a line. */
+struct qd_list;
+struct qd_list *qd_list_load(const char *path, struct qd_error *err) QD_MUSTCHECK;
+void qd_list_free(struct qd_list *l);
+size_t qd_list_count(const struct qd_list *l);
+const char *qd_list_get(const struct qd_list *l, size_t i);
+
+/* A .data file.  Paths in it are looked up from the current folder, then from the file's. */
+struct qd_data;
+struct qd_data *qd_data_load(const char *path, struct qd_error *err) QD_MUSTCHECK;
+void qd_data_free(struct qd_data *d);
+/* The value of a key, or NULL. */
+const char *qd_data_get(const struct qd_data *d, const char *key);
+/* The path that the value of a key names, resolved as above; NULL with 'err' set when the key is
+ * missing or no such file exists. */
+const char *qd_data_path(struct qd_data *d, const char *key, struct qd_error *err) QD_MUSTCHECK;
+/* classes=, 0 when absent. */
+int qd_data_classes(const struct qd_data *d);
+
+struct qd_label {
+    int class_id;
+    struct qd_box box;
+    int line; /* in the label file */
+};
+struct qd_labels {
+    struct qd_label *label;
+    size_t n;
+};
+enum qd_bad_labels { QD_BAD_FAIL, QD_BAD_DROP, QD_BAD_CLIP };
+
+/* The label file of an image: the same folder, darknet's COCO and VOC rules, then images->labels
+ * (spec 4.4).  'path' gets the first that exists (at most 'size' bytes).  1 found, 0 none of them
+ * exists, -1 when two rules hit different files. */
+int qd_label_path(const char *image, char *path, size_t size, struct qd_error *err) QD_MUSTCHECK;
+/*
+ * Read a darknet label file.  classes > 0: a class id out of range is a defect.  Every defect is
+ * logged as a warning with file:line; with QD_BAD_FAIL the first makes the call fail, QD_BAD_DROP
+ * leaves the box out, QD_BAD_CLIP mends what can be mended.
+ */
+int qd_labels_load(const char *path, int classes, enum qd_bad_labels bad, struct qd_labels *out,
+    struct qd_error *err) QD_MUSTCHECK;
+void qd_labels_free(struct qd_labels *l);
+
+/* ------------------------------------------------------------------ evaluation ---------------- */
+
+enum qd_rules { QD_RULES_DARKNET, QD_RULES_VOC07, QD_RULES_VOC12, QD_RULES_COCO };
+
+struct qd_truth {
+    struct qd_box box; /* in any one unit that the detections of the image share */
+    int class_id;
+    bool difficult; /* VOC: ignored both ways; COCO: crowd */
+    float area;     /* COCO: the annotation's own area; 0: w*h */
+};
+
+struct qd_eval;
+struct qd_eval_class {
+    int gt, tp, fp; /* at the score limit of qd_eval_opts */
+    double ap;      /* -1: the class has no ground truth and the rules exclude it */
+};
+struct qd_eval_opts {
+    enum qd_rules rules;
+    int classes;
+    float iou;       /* threshold of the single-IoU rules; COCO uses .50:.05:.95 */
+    float pr_thresh; /* tp, fp, precision, recall count detections above this score */
+    int points;      /* darknet: 0 area under the curve, 11 or 101 points */
+};
+struct qd_eval_result {
+    double map;         /* mean AP as the rules define it */
+    double map_present; /* mean over the classes that have ground truth */
+    double precision, recall, f1, avg_iou; /* at pr_thresh */
+    double coco[12];    /* AP AP50 AP75 APs APm APl AR1 AR10 AR100 ARs ARm ARl; -1: undefined */
+    long gt, dets, images, labelled; /* labelled: images with at least one truth */
+};
+
+struct qd_eval *qd_eval_new(const struct qd_eval_opts *opts, struct qd_error *err) QD_MUSTCHECK;
+/*
+ * Add one image: its truths and its detections (copied).  COCO rules work on pixel boxes, w and h
+ * are the image's size there; the others take fractions as well as pixels.  'id' orders the images
+ * (COCO: ascending image id; else the order of the list).
+ */
+int qd_eval_add(struct qd_eval *e, long id, int w, int h, const struct qd_truth *truth,
+    size_t ntruth, const struct qd_det *det, size_t ndet, struct qd_error *err) QD_MUSTCHECK;
+/* Score everything.  per_class: opts.classes entries, or NULL. */
+int qd_eval_run(struct qd_eval *e, struct qd_eval_result *out, struct qd_eval_class *per_class,
+    struct qd_error *err) QD_MUSTCHECK;
+void qd_eval_free(struct qd_eval *e);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

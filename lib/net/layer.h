@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a layer is.  A layer type is one constant struct qd_layer_type in one file of net/layer/ and
+ * one line in layer_table.c; everything that is done with layers - parse, check, count, load, save,
+ * plan, run, decode, document - goes through its members.  No switch on a type exists elsewhere.
+ *
+ * Life of a layer: setup (once per graph: keys to geometry and parameters), need and pack (once per
+ * net: how much memory, parameters into the form that the kernels want), forward (every pass).
+ * A graph belongs to one model or one net, so the private struct may hold per-net state.
+ */
+#ifndef QD_LAYER_H
+#define QD_LAYER_H
+
+#include "base/arena.h"
+#include "format/cfg.h"
+#include "ops/ops.h"
+
+struct qd_layer;
+struct qd_graph;
+
+/* How a parameter starts, and what training may do with it. */
+enum qd_param_flags {
+    QD_PARAM_INIT_ONE = 1,  /* starts at 1 instead of 0 */
+    QD_PARAM_INIT_HE = 2,   /* starts normal with variance 2 / fan_in */
+    QD_PARAM_INIT_QUARTER = 4, /* starts at .25 */
+    QD_PARAM_DECAY = 8,     /* weight decay applies */
+    QD_PARAM_STAT = 16,     /* a running statistic: not trained, not counted as trained */
+    QD_PARAM_SHARED = 32,   /* lies in another layer (share_index): not in the file */
+    QD_PARAM_MEAN = 64,     /* with STAT: this is the running mean ... */
+    QD_PARAM_VAR = 128,     /* ... the running variance */
+    QD_PARAM_UNLOADED = 256 /* dontload, dontloadscales: not in the file that is read */
+};
+
+struct qd_param {
+    const char *name; /* as in format/weights.h: "biases" ... */
+    size_t count;
+    size_t offset; /* floats from the start of the model's block */
+    int flags;
+    int fan_in;
+};
+
+/* Where a layer's output lies. */
+enum qd_place {
+    QD_PLACE_OWN,    /* a tensor of its own, written by forward */
+    QD_PLACE_ALIAS,  /* the tensor of source 0 as it is: nothing runs */
+    QD_PLACE_SLICE,  /* channels slice_from .. slice_from + c - 1 of source 0: nothing runs */
+    QD_PLACE_CONCAT, /* all channels of the sources side by side: sources write there directly
+                        where the plan can arrange it, forward copies the others */
+};
+
+/* A layer that can run as the tail of the layer that feeds it says so with this. */
+struct qd_fuse {
+    bool pool;      /* 2x2 max-pool, stride 2, even sides */
+    int add;        /* -1, or the source (1 ...) of this layer that is added */
+    enum qd_act act; /* after the addition */
+};
+
+struct qd_layer {
+    const struct qd_layer_type *type;
+    struct qd_graph *graph;
+    int index, line;
+    int nin;
+    const int *in;       /* [nin] source layers, -1: the net's input; always < index */
+    int *border;         /* [nin] zero border in pixels that setup asks of each source */
+    int ih, iw, ic;      /* source 0 */
+    int h, w, c;         /* output per image */
+    enum qd_place place;
+    int slice_from;
+    int nparams;
+    struct qd_param param[8];
+    char detail[64];     /* for qd-info: "3x3/2 32 leaky" */
+    void *priv;          /* type->priv_size zeroed bytes */
+};
+
+struct qd_need {
+    size_t packed; /* floats of packed parameters */
+    size_t work;   /* floats of scratch during forward; shared by all layers */
+};
+
+/* What forward gets. */
+struct qd_pass {
+    const struct qd_ops *ops;
+    int n;                             /* images */
+    const struct qd_tensor *const *in; /* [nin] outputs of the sources */
+    const struct qd_tensor *out;
+    const float *packed; /* what pack wrote; 64-byte aligned */
+    float *work;         /* 64-byte aligned */
+    const struct qd_fuse *fuse; /* NULL, or the tail that the net fused into this layer; 'out' is
+                                   then the tail's output */
+    const struct qd_tensor *add; /* what the tail adds, when fuse->add >= 0 */
+    const bool *placed; /* CONCAT only: [nin] true when the source already wrote into 'out' */
+};
+
+/* What a detection head gives, one call for each (box, class) with score > thresh.
+ * x, y, w, h are fractions of the net's input. */
+typedef void qd_emit_fn(void *ctx, const struct qd_box *box, int class_id, float score);
+struct qd_decode {
+    int net_w, net_h;
+    float thresh;
+    qd_emit_fn *emit;
+    void *ctx;
+};
+struct qd_head {
+    int classes;
+    enum qd_nms nms; /* QD_NMS_IOU, _GREEDY or _DIOU */
+    float beta_nms;
+};
+
+struct qd_layer_type {
+    const char *section; /* canonical name in the cfg */
+    const char *aliases[3]; /* other spellings, NULL-terminated when fewer */
+    const char *help;    /* one line for qd-cfg(5) */
+    const struct qd_cfg_key *keys;
+    size_t priv_size;
+    /* Read the keys; set sources (default: the previous layer), output shape, place, borders,
+     * parameters, detail.  Every rule of the cfg is checked here, with file:line. */
+    int (*setup)(struct qd_layer *l, struct qd_keys *k, struct qd_error *err);
+    /* Multiply-adds per image; NULL: 0. */
+    uint64_t (*macs)(const struct qd_layer *l);
+    /* Memory for a batch of n; NULL: none. */
+    void (*need)(struct qd_layer *l, const struct qd_ops *ops, int n, struct qd_need *need);
+    /* Parameters (the model's whole block) into 'packed'; NULL: nothing to pack. */
+    void (*pack)(struct qd_layer *l, const struct qd_ops *ops, const float *params, float *packed);
+    /* NULL for layers that are an alias or a slice. */
+    void (*forward)(struct qd_layer *l, const struct qd_pass *p);
+    /* Whether this layer can be the tail of the layer that feeds source 0; fills f. NULL: never. */
+    bool (*fuse)(const struct qd_layer *l, struct qd_fuse *f);
+    /* Whether this layer can run with that tail.  NULL: never. */
+    bool (*absorb)(const struct qd_layer *l, const struct qd_ops *ops, const struct qd_fuse *f);
+    /* Detection heads only: what kind of head, and the boxes of image n from the raw tensor. */
+    void (*head)(const struct qd_layer *l, struct qd_head *head);
+    void (*decode)(const struct qd_layer *l, const struct qd_tensor *raw, int n,
+        const struct qd_decode *d);
+};
+
+/* ---- for setup ------------------------------------------------------------------------------- */
+
+/* Name the sources, as written in the cfg: negative is relative to this layer.  'key' is the cfg
+ * key that holds them, for messages.  Sets in, nin, border (zeros) and ih, iw, ic. */
+int qd_layer_sources(struct qd_layer *l, struct qd_keys *k, const char *key, const int *list, int n)
+    QD_MUSTCHECK;
+/* Shape of source i. */
+void qd_layer_source(const struct qd_layer *l, int i, int *h, int *w, int *c);
+/* Another layer of the graph. */
+const struct qd_layer *qd_layer_at(const struct qd_layer *l, int index);
+/* Reserve 'count' floats in the model's block; checked. The order of calls is the file's order. */
+int qd_layer_param(struct qd_layer *l, struct qd_keys *k, const struct qd_param *p) QD_MUSTCHECK;
+/* A parameter of the layer by name, or NULL. */
+const struct qd_param *qd_layer_find_param(const struct qd_layer *l, const char *name);
+/* Memory that lives as long as the graph. */
+struct qd_arena *qd_layer_arena(struct qd_layer *l);
+/* The activation of key 'activation'; a fault with file:line when unknown.  Returns enum qd_act. */
+int qd_layer_act(struct qd_layer *l, struct qd_keys *k);
+/* Size of the net's input. */
+void qd_layer_net_size(const struct qd_layer *l, int *h, int *w, int *c);
+
+/* The types, NULL at the end. */
+extern const struct qd_layer_type *const qd_layer_types[];
+/* By section name or alias (letter case matters), or NULL. */
+const struct qd_layer_type *qd_layer_type_find(const char *section);
+/* Keys that every layer may have, and those of [net]. */
+extern const struct qd_cfg_key qd_layer_common_keys[];
+extern const struct qd_cfg_key qd_net_keys[];
+
+#endif

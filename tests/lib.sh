@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2016
 #
 # A test script in POSIX sh that speaks TAP.  It begins with
 #

@@ -95,6 +95,42 @@ $O/tests/%: $O/tests/%.o $O/tests/tap.o $(LIB)
 	$Q$(CC) $(QD_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(QD_LIBS)
 $O/tests/%.o: QD_CPPFLAGS += -Itests
 
+# Real work for the eye: scripts/demo says what it runs, pictures lie in $O/demo/.
+demo: all
+	$QQD_BIN='$(abspath $O/bin)' scripts/demo '$O/demo'
+
+PAGES1 = $(wildcard man/*.1)
+PAGES3 = $(wildcard man/*.3)
+PAGES5 = $(wildcard man/*.5)
+PAGES7 = $(wildcard man/*.7)
+CFG_FILES = $(wildcard cfg/*.cfg)
+DATA_FILES = $(filter-out data/README.md,$(wildcard data/*.*))
+install: all
+	mkdir -p $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)
+	mkdir -p $(DESTDIR)$(DATADIR)/cfg $(DESTDIR)$(DATADIR)/data
+	install -m 755 $(BINS) $(DESTDIR)$(BINDIR)
+	install -m 644 $(LIB) $(DESTDIR)$(LIBDIR)
+	install -m 644 lib/qd.h $(DESTDIR)$(INCLUDEDIR)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+	  -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' lib/qd.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/qd.pc
+	$(foreach s,1 3 5 7,$(if $(PAGES$s),mkdir -p $(DESTDIR)$(MANDIR)/man$s && \
+	  install -m 644 $(PAGES$s) $(DESTDIR)$(MANDIR)/man$s &&)) true
+	$(if $(CFG_FILES),install -m 644 $(CFG_FILES) $(DESTDIR)$(DATADIR)/cfg)
+	$(if $(DATA_FILES),install -m 644 $(DATA_FILES) $(DESTDIR)$(DATADIR)/data)
+
+# Removes what install put there, and nothing else.
+uninstall:
+	rm -f $(CMDS:%=$(DESTDIR)$(BINDIR)/%) $(DESTDIR)$(LIBDIR)/libqd.a
+	rm -f $(DESTDIR)$(INCLUDEDIR)/qd.h $(DESTDIR)$(LIBDIR)/pkgconfig/qd.pc
+	rm -f $(foreach s,1 3 5 7,$(PAGES$s:man/%=$(DESTDIR)$(MANDIR)/man$s/%))
+	rm -f $(CFG_FILES:cfg/%=$(DESTDIR)$(DATADIR)/cfg/%)
+	rm -f $(DATA_FILES:data/%=$(DESTDIR)$(DATADIR)/data/%)
+
+# What is committed, as one file.
+dist:
+	@mkdir -p $O
+	git archive --prefix=qd-$(VERSION)/ -o $O/qd-$(VERSION).tar.gz HEAD
+
 clean:
 	rm -rf $O
 

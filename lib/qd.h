@@ -175,10 +175,16 @@ struct qd_image *qd_image_load(const char *path, const struct qd_image_opts *opt
 /* The same from memory; 'name' stands for the file in messages. */
 struct qd_image *qd_image_decode(const void *data, size_t len, const char *name,
     const struct qd_image_opts *opts, struct qd_error *err) QD_MUSTCHECK;
+/*
+ * The size of the image in the file 'path' and its channels, as qd_image_load gives them without
+ * options.  Reads the header only: the rest of the file may still turn out to be damaged.
+ */
+int qd_image_probe(const char *path, int *w, int *h, int *c, struct qd_error *err) QD_MUSTCHECK;
 /* A black image. */
 struct qd_image *qd_image_new(int w, int h, int c, struct qd_error *err) QD_MUSTCHECK;
 void qd_image_free(struct qd_image *img);
-/* Write by suffix: .png, .jpg/.jpeg (quality 95), .ppm/.pgm/.pnm; "-" is PPM on standard output. */
+/* Write by suffix: .png, .jpg/.jpeg (quality 95, chroma 4:2:0), .ppm/.pgm/.pnm; "-" is PPM on
+ * standard output. */
 int qd_image_save(const struct qd_image *img, const char *path, bool force, struct qd_error *err)
     QD_MUSTCHECK;
 

@@ -20,6 +20,34 @@ extern const struct qd_conv_kernel *const qd_vec_conv_kernels__avx2[];
 extern const struct qd_conv_kernel *const qd_vec_conv_kernels__avx512[];
 #endif
 
+/* The convolution of level blas, and NULL. */
+extern const struct qd_conv_kernel *const qd_blas_conv_kernels[];
+
 /* ---- everything else ------------------------------------------------------------------------- */
+
+/* Each fills the entries that it has an implementation for and leaves the others alone.  The ref
+ * ones together fill all but 'level' and 'conv'. */
+void qd_ops_elt__ref(struct qd_ops *ops);
+void qd_ops_pool__ref(struct qd_ops *ops);
+void qd_ops_misc__ref(struct qd_ops *ops);
+void qd_ops_elt__vector(struct qd_ops *ops);
+void qd_ops_pool__vector(struct qd_ops *ops);
+#ifdef QD_X86
+void qd_ops_elt__avx2(struct qd_ops *ops);
+void qd_ops_pool__avx2(struct qd_ops *ops);
+void qd_ops_elt__avx512(struct qd_ops *ops);
+void qd_ops_pool__avx512(struct qd_ops *ops);
+#endif
+
+/* ---- OpenBLAS -------------------------------------------------------------------------------- */
+
+/* Load it, with the environment prepared, once; false when it cannot be loaded. */
+bool qd_blas_load(void);
+/* The part of that which is not about the environment; not thread-safe.  check: warn when OpenBLAS
+ * has chosen kernels that are older than AVX2. */
+bool qd_blas_open(bool check);
+/* The name of the kernels that OpenBLAS chose, and why it could not be loaded; NULL otherwise. */
+const char *qd_blas_core(void);
+const char *qd_blas_error(void);
 
 #endif

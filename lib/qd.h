@@ -148,11 +148,25 @@ struct qd_layer_info {
     uint64_t macs;       /* multiply-adds per image */
 };
 
+/* The number of layers, and the facts about layer i of 0..layers-1. */
 int qd_model_layers(const struct qd_model *m);
 void qd_model_layer(const struct qd_model *m, int i, struct qd_layer_info *info);
 /* Input size of the model, and its number of classes (0 when it has no head). */
 void qd_model_size(const struct qd_model *m, int *h, int *w, int *c);
 int qd_model_classes(const struct qd_model *m);
+
+/* What the cfg format knows, one row for each key of each section; qd-cfg(5) is made from it. */
+struct qd_key_doc {
+    const char *section; /* "net", "convolutional" ...; "*": every layer */
+    const char *key;     /* NULL: the row describes the section itself */
+    const char *type;    /* "int", "float", "word", "ints", "floats", "text", "noted", "refused" */
+    const char *def;     /* default as text, or NULL */
+    const char *choices; /* allowed words, space-separated, or NULL */
+    const char *help;    /* one line, or NULL */
+    double min, max;     /* both 0: any */
+};
+/* Row i; false after the last one. */
+bool qd_key_doc(size_t i, struct qd_key_doc *row);
 
 /* ------------------------------------------------------------------ images -------------------- */
 
@@ -253,6 +267,8 @@ int qd_net_output(const struct qd_net *net, int layer, int index, float *planar,
     struct qd_error *err) QD_MUSTCHECK;
 /* Milliseconds of the last forward pass in a layer (needs .timing). */
 double qd_net_layer_ms(const struct qd_net *net, int layer);
+/* Multiply-adds of a layer per image at this net's size. */
+uint64_t qd_net_layer_macs(const struct qd_net *net, int layer);
 
 /* ------------------------------------------------------------------ detection ----------------- */
 
@@ -371,6 +387,7 @@ struct qd_eval_result {
     long gt, dets, images, labelled; /* labelled: images with at least one truth */
 };
 
+/* An evaluation without images ('opts' is copied). */
 struct qd_eval *qd_eval_new(const struct qd_eval_opts *opts, struct qd_error *err) QD_MUSTCHECK;
 /*
  * Add one image: its truths and its detections (copied).  COCO rules work on pixel boxes, w and h

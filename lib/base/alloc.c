@@ -6,8 +6,7 @@
 #include "base/base.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 
@@ -24,6 +23,14 @@ long qd_alloc_count(void)
     return atomic_load(&total);
 }
 
+/* More than the machine has would not fail here but kill the process later: refuse it. */
+static bool beyond_memory(size_t bytes)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+
+    return pages > 0 && page > 0 && bytes / (size_t)page >= (size_t)pages;
+}
+
 void *qd_alloc_raw(size_t count, size_t size, struct qd_error *err)
 {
     size_t bytes, rounded;
@@ -34,7 +41,9 @@ void *qd_alloc_raw(size_t count, size_t size, struct qd_error *err)
     }
     rounded = qd_round_up(bytes ? bytes : 1, QD_ALIGN);
     long serial = atomic_fetch_add(&total, 1) + 1;
-    void *p = serial == atomic_load(&fail_at) ? NULL : aligned_alloc(QD_ALIGN, rounded);
+    bool refuse =
+        serial == atomic_load(&fail_at) || (bytes > (size_t)1 << 28 && beyond_memory(bytes));
+    void *p = refuse ? NULL : aligned_alloc(QD_ALIGN, rounded);
     if (!p)
         qd_error_nomem(err, bytes);
     return p;

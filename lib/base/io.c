@@ -71,8 +71,7 @@ int qd_io_create(struct qd_out *o, const char *path, bool force, struct qd_error
     }
     if (lstat(path, &st) == 0) {
         if (!force)
-            return qd_error_set(
-                err, QD_EIO, "'%s' exists already (use -f to replace it)", path);
+            return qd_error_set(err, QD_EIO, "'%s' exists already (use -f to replace it)", path);
         if (S_ISDIR(st.st_mode))
             return qd_error_set(err, QD_EIO, "cannot write '%s': %s", path, strerror(EISDIR));
     }

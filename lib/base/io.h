@@ -24,14 +24,13 @@ struct qd_out {
     int error; /* errno of the first failed write */
 };
 
-int qd_io_create(struct qd_out *o, const char *path, bool force, struct qd_error *err)
-    QD_MUSTCHECK;
+int qd_io_create(struct qd_out *o, const char *path, bool force, struct qd_error *err) QD_MUSTCHECK;
 void qd_io_write(struct qd_out *o, const void *data, size_t len);
 int qd_io_commit(struct qd_out *o, struct qd_error *err) QD_MUSTCHECK;
 void qd_io_discard(struct qd_out *o);
 /* The three in one: write len bytes to path. */
-int qd_io_put(const char *path, bool force, const void *data, size_t len, struct qd_error *err)
-    QD_MUSTCHECK;
+int qd_io_put(
+    const char *path, bool force, const void *data, size_t len, struct qd_error *err) QD_MUSTCHECK;
 
 /* Little-endian integers and floats at p. */
 uint32_t qd_le32(const void *p);

@@ -20,15 +20,15 @@ struct qd_graph;
 
 /* How a parameter starts, and what training may do with it. */
 enum qd_param_flags {
-    QD_PARAM_INIT_ONE = 1,  /* starts at 1 instead of 0 */
-    QD_PARAM_INIT_HE = 2,   /* starts normal with variance 2 / fan_in */
+    QD_PARAM_INIT_ONE = 1,     /* starts at 1 instead of 0 */
+    QD_PARAM_INIT_HE = 2,      /* starts normal with variance 2 / fan_in */
     QD_PARAM_INIT_QUARTER = 4, /* starts at .25 */
-    QD_PARAM_DECAY = 8,     /* weight decay applies */
-    QD_PARAM_STAT = 16,     /* a running statistic: not trained, not counted as trained */
-    QD_PARAM_SHARED = 32,   /* lies in another layer (share_index): not in the file */
-    QD_PARAM_MEAN = 64,     /* with STAT: this is the running mean ... */
-    QD_PARAM_VAR = 128,     /* ... the running variance */
-    QD_PARAM_UNLOADED = 256 /* dontload, dontloadscales: not in the file that is read */
+    QD_PARAM_DECAY = 8,        /* weight decay applies */
+    QD_PARAM_STAT = 16,        /* a running statistic: not trained, not counted as trained */
+    QD_PARAM_SHARED = 32,      /* lies in another layer (share_index): not in the file */
+    QD_PARAM_MEAN = 64,        /* with STAT: this is the running mean ... */
+    QD_PARAM_VAR = 128,        /* ... the running variance */
+    QD_PARAM_UNLOADED = 256    /* dontload, dontloadscales: not in the file that is read */
 };
 
 struct qd_param {
@@ -50,8 +50,8 @@ enum qd_place {
 
 /* A layer that can run as the tail of the layer that feeds it says so with this. */
 struct qd_fuse {
-    bool pool;      /* 2x2 max-pool, stride 2, even sides */
-    int add;        /* -1, or the source (1 ...) of this layer that is added */
+    bool pool;       /* 2x2 max-pool, stride 2, even sides */
+    int add;         /* -1, or the source (1 ...) of this layer that is added */
     enum qd_act act; /* after the addition */
 };
 
@@ -60,16 +60,16 @@ struct qd_layer {
     struct qd_graph *graph;
     int index, line;
     int nin;
-    const int *in;       /* [nin] source layers, -1: the net's input; always < index */
-    int *border;         /* [nin] zero border in pixels that setup asks of each source */
-    int ih, iw, ic;      /* source 0 */
-    int h, w, c;         /* output per image */
+    const int *in;  /* [nin] source layers, -1: the net's input; always < index */
+    int *border;    /* [nin] zero border in pixels that setup asks of each source */
+    int ih, iw, ic; /* source 0 */
+    int h, w, c;    /* output per image */
     enum qd_place place;
     int slice_from;
     int nparams;
     struct qd_param param[8];
-    char detail[64];     /* for qd-info: "3x3/2 32 leaky" */
-    void *priv;          /* type->priv_size zeroed bytes */
+    char detail[64]; /* for qd-info: "3x3/2 32 leaky" */
+    void *priv;      /* type->priv_size zeroed bytes */
 };
 
 struct qd_need {
@@ -83,11 +83,12 @@ struct qd_pass {
     int n;                             /* images */
     const struct qd_tensor *const *in; /* [nin] outputs of the sources */
     const struct qd_tensor *out;
-    const float *packed; /* what pack wrote; 64-byte aligned */
-    float *work;         /* 64-byte aligned */
-    const struct qd_fuse *fuse; /* NULL, or the tail that the net fused into this layer; 'out' is
-                                   then the tail's output */
+    const float *packed;         /* what pack wrote; 64-byte aligned */
+    float *work;                 /* 64-byte aligned */
+    const struct qd_fuse *fuse;  /* NULL, or the tail that the net fused into this layer; 'out' is
+                                    then the tail's output */
     const struct qd_tensor *add; /* what the tail adds, when fuse->add >= 0 */
+    bool raw; /* leave the activation out: the net measures statistics (qd_model_settle) */
     const bool *placed; /* CONCAT only: [nin] true when the source already wrote into 'out' */
 };
 
@@ -107,9 +108,9 @@ struct qd_head {
 };
 
 struct qd_layer_type {
-    const char *section; /* canonical name in the cfg */
+    const char *section;    /* canonical name in the cfg */
     const char *aliases[3]; /* other spellings, NULL-terminated when fewer */
-    const char *help;    /* one line for qd-cfg(5) */
+    const char *help;       /* one line for qd-cfg(5) */
     const struct qd_cfg_key *keys;
     size_t priv_size;
     /* Read the keys; set sources (default: the previous layer), output shape, place, borders,
@@ -129,16 +130,16 @@ struct qd_layer_type {
     bool (*absorb)(const struct qd_layer *l, const struct qd_ops *ops, const struct qd_fuse *f);
     /* Detection heads only: what kind of head, and the boxes of image n from the raw tensor. */
     void (*head)(const struct qd_layer *l, struct qd_head *head);
-    void (*decode)(const struct qd_layer *l, const struct qd_tensor *raw, int n,
-        const struct qd_decode *d);
+    void (*decode)(
+        const struct qd_layer *l, const struct qd_tensor *raw, int n, const struct qd_decode *d);
 };
 
 /* ---- for setup ------------------------------------------------------------------------------- */
 
 /* Name the sources, as written in the cfg: negative is relative to this layer.  'key' is the cfg
  * key that holds them, for messages.  Sets in, nin, border (zeros) and ih, iw, ic. */
-int qd_layer_sources(struct qd_layer *l, struct qd_keys *k, const char *key, const int *list, int n)
-    QD_MUSTCHECK;
+int qd_layer_sources(
+    struct qd_layer *l, struct qd_keys *k, const char *key, const int *list, int n) QD_MUSTCHECK;
 /* Shape of source i. */
 void qd_layer_source(const struct qd_layer *l, int i, int *h, int *w, int *c);
 /* Another layer of the graph. */
@@ -158,6 +159,9 @@ void qd_layer_net_size(const struct qd_layer *l, int *h, int *w, int *c);
 extern const struct qd_layer_type *const qd_layer_types[];
 /* By section name or alias (letter case matters), or NULL. */
 const struct qd_layer_type *qd_layer_type_find(const char *section);
+/* Why a section that some darknet has is not built here ("is not supported: ..."), or NULL when no
+ * darknet has it. */
+const char *qd_layer_unsupported(const char *section);
 /* Keys that every layer may have, and those of [net]. */
 extern const struct qd_cfg_key qd_layer_common_keys[];
 extern const struct qd_cfg_key qd_net_keys[];

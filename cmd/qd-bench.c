@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * qd-bench: how long a network takes on this machine.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "cmd.h"
+
+static int runs = 20, batch = 1;
+static bool layers;
+
+static const struct cmd_opt opts[] = {CMD_OPT_CFG_NEEDED, CMD_OPT_WEIGHTS, CMD_OPT_SIZE,
+    CMD_OPT_THREADS, CMD_OPT_OVERRIDE,
+    {'r', "runs", CMD_INT, &runs, "N", "timed passes", 1, 1000000, false},
+    {'b', "batch-size", CMD_INT, &batch, "N", "images a pass", 1, 4096, false},
+    {'l', "layers", CMD_FLAG, &layers, NULL, "also the time of every layer", 0, 0, false}, {0}};
+
+static const struct cmd_info info = {
+    "qd-bench", "", "time the forward pass of a network", opts, 0, 0};
+
+enum { WARM_UP = 3 };
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median(double *x, int n)
+{
+    qsort(x, (size_t)n, sizeof(*x), ascending);
+    return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
+}
+
+static void print_layers(const struct qd_model *m, const struct qd_net *net, double *ms, int n)
+{
+    printf("# layer\tsection\twhat\tms\tgflops_per_s\n");
+    for (int i = 0; i < n; i++) {
+        struct qd_layer_info l;
+        qd_model_layer(m, i, &l);
+        double t = median(ms + (size_t)i * (size_t)runs, runs);
+        printf("layer\t%d\t%s\t%s\t%.4f\t%.1f\n", i, l.section, l.detail[0] ? l.detail : "-", t,
+            t > 0 ? 2e-6 * (double)qd_net_layer_macs(net, i) * batch / t : 0);
+    }
+}
+
+static void print_totals(double *ms, unsigned long long macs)
+{
+    struct rusage u;
+    double mid = median(ms, runs);
+
+    getrusage(RUSAGE_SELF, &u);
+    printf("ms\t%.4f\n", mid);
+    printf("ms_min\t%.4f\n", ms[0]);
+    printf("images_per_s\t%.2f\n", 1e3 * batch / mid);
+    printf("gflops_per_s\t%.2f\n", 2e-6 * (double)macs * batch / mid);
+    printf("peak_bytes\t%ld\n", u.ru_maxrss * 1024L);
+}
+
+/* Time the passes: ms[runs], and with --layers lms[layer][run]. */
+static void measure(struct qd_net *net, double *ms, double *lms, int n)
+{
+    for (int i = -WARM_UP; i < runs; i++) {
+        double start = cmd_now();
+        qd_net_forward(net);
+        if (i < 0)
+            continue;
+        ms[i] = (cmd_now() - start) * 1e3;
+        for (int k = 0; lms && k < n; k++)
+            lms[(size_t)k * (size_t)runs + (size_t)i] = qd_net_layer_ms(net, k);
+    }
+}
+
+/* Numbers of ordinary size as input: a pattern, so that every run times the same. */
+static int fill_input(struct qd_net *net, struct qd_error *err)
+{
+    int h, w, c;
+
+    qd_net_size(net, &h, &w, &c);
+    size_t n = (size_t)h * (size_t)w * (size_t)c;
+    float *x = malloc(n * sizeof(*x));
+    if (!x) {
+        *err = (struct qd_error){QD_ENOMEM, "out of memory"};
+        return -1;
+    }
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)(i * 2654435761u % 65536) / 65536;
+    for (int b = 0; b < batch; b++)
+        qd_net_set_planar(net, b, x);
+    free(x);
+    return 0;
+}
+
+static int bench(struct qd_model *m, struct qd_error *err)
+{
+    struct qd_net_opts o = {.batch = batch, .w = cmd.size.w, .h = cmd.size.h, .timing = layers};
+    int n = qd_model_layers(m), ret = -1;
+    unsigned long long macs = 0;
+    struct qd_net *net = qd_net_new(m, &o, err);
+
+    if (!net)
+        return -1;
+    double *ms = malloc((size_t)runs * sizeof(*ms));
+    double *lms = layers ? malloc((size_t)runs * (size_t)n * sizeof(*lms)) : NULL;
+    if (!ms || (layers && !lms)) {
+        *err = (struct qd_error){QD_ENOMEM, "out of memory"};
+    } else if (fill_input(net, err) == 0) {
+        measure(net, ms, lms, n);
+        for (int i = 0; i < n; i++)
+            macs += qd_net_layer_macs(net, i);
+        if (layers)
+            print_layers(m, net, lms, n);
+        print_totals(ms, macs);
+        ret = 0;
+    }
+    free(ms);
+    free(lms);
+    qd_net_free(net);
+    return ret;
+}
+
+int main(int argc, char *argv[])
+{
+    struct qd_error err = {0};
+
+    cmd_parse(&info, argc, argv);
+    struct qd_model *m = cmd_model(&err);
+    if (!m)
+        return cmd_fail(&err);
+    int ret = cmd.weights ? 0 : qd_model_settle(m, 1, &err);
+    if (ret == 0)
+        ret = bench(m, &err);
+    qd_model_free(m);
+    return ret < 0 ? cmd_fail(&err) : cmd_finish();
+}

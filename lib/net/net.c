@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A net runs a model: its own graph at its own size, one block of activations laid out by the plan,
+ * one block of packed parameters.  Everything is prepared when it is built; a forward pass walks
+ * over the prepared steps and allocates nothing.
+ */
+#include "net/net.h"
+
+#include <time.h>
+
+#include "base/error.h"
+#include "base/par.h"
+#include "image/image.h"
+#include "image/resize.h"
+
+enum { MAX_BATCH = 4096 };
+
+/* Memory of packed parameters and scratch; each layer's share begins on a cache line. */
+static int count_needs(struct qd_net *net, size_t *at, struct qd_error *err)
+{
+    for (int i = 0; i < net->graph->nlayers; i++) {
+        struct qd_layer *l = &net->graph->layer[i];
+        struct qd_need need = {0};
+        if (l->type->need)
+            l->type->need(l, net->ops, net->opts.batch, &need);
+        at[i] = net->packed_floats;
+        if (need.packed > SIZE_MAX / 8 || need.work > SIZE_MAX / 8 ||
+            !qd_add_size(net->packed_floats, qd_round_up(need.packed, QD_ALIGN / sizeof(float)),
+                &net->packed_floats))
+            return qd_error_nomem(err, SIZE_MAX);
+        net->work_floats = QD_MAX(net->work_floats, need.work);
+    }
+    return 0;
+}
+
+static int prepare_pass(struct qd_net *net, int i, const float *packed, struct qd_error *err)
+{
+    struct qd_plan *p = &net->plan;
+    struct qd_layer *l = &net->graph->layer[i];
+    const struct qd_step *s = &p->step[i];
+    const struct qd_tensor **in = qd_arena_alloc(&net->arena, (size_t)l->nin, sizeof(*in), err);
+
+    if (!in)
+        return -1;
+    for (int k = 0; k < l->nin; k++)
+        in[k] = &p->value[l->in[k] + 1].t;
+    net->pass[i] = (struct qd_pass){.ops = net->ops,
+        .n = net->opts.batch,
+        .in = in,
+        .out = &p->value[s->out].t,
+        .packed = packed,
+        .work = net->work,
+        .fuse = s->fused ? &s->fuse : NULL,
+        .add = s->add >= 0 ? &p->value[s->add].t : NULL,
+        .placed = s->placed};
+    return 0;
+}
+
+static int build(struct qd_net *net, struct qd_error *err)
+{
+    const struct qd_graph *g = net->graph;
+    size_t n = (size_t)g->nlayers;
+    size_t *at = qd_arena_alloc(&net->arena, n, sizeof(*at), err);
+
+    net->pass = qd_arena_alloc(&net->arena, n, sizeof(*net->pass), err);
+    net->ms = qd_arena_alloc(&net->arena, n, sizeof(*net->ms), err);
+    net->slot = qd_arena_alloc(&net->arena, (size_t)net->opts.batch, sizeof(*net->slot), err);
+    if (!at || !net->pass || !net->ms || !net->slot ||
+        qd_plan_make(&net->plan, net->graph, net->ops, net->opts.batch, net->opts.keep_all,
+            &net->arena, err) < 0 ||
+        count_needs(net, at, err) < 0)
+        return -1;
+    net->act = qd_alloc(net->plan.floats, sizeof(float), err);
+    if (!net->act)
+        return -1;
+    net->packed = qd_alloc(net->packed_floats, sizeof(float), err);
+    if (!net->packed)
+        return -1;
+    net->work = qd_alloc(net->work_floats + QD_SLACK, sizeof(float), err);
+    if (!net->work)
+        return -1;
+    qd_plan_place(&net->plan, net->act);
+    for (int i = 0; i < g->nlayers; i++) {
+        if (prepare_pass(net, i, net->packed + at[i], err) < 0)
+            return -1;
+        qd_net_pack_layer(net, i, net->model->params);
+    }
+    return 0;
+}
+
+struct qd_net *qd_net_new(
+    const struct qd_model *m, const struct qd_net_opts *opts, struct qd_error *err)
+{
+    struct qd_net *net = qd_alloc(1, sizeof(*net), err);
+
+    if (!net)
+        return NULL;
+    net->model = m;
+    if (opts)
+        net->opts = *opts;
+    if (!net->opts.batch)
+        net->opts.batch = 1;
+    net->ops = qd_ops_get(err);
+    if (!net->ops)
+        goto fail;
+    if (net->opts.batch < 1 || net->opts.batch > MAX_BATCH || net->opts.w < 0 || net->opts.h < 0) {
+        qd_error_set(
+            err, QD_EARG, "batch must be 1 to %d and sizes must not be negative", MAX_BATCH);
+        goto fail;
+    }
+    int h = net->opts.h ? net->opts.h : m->graph->h, w = net->opts.w ? net->opts.w : m->graph->w;
+    net->graph = qd_graph_new(m->cfg, h, w, true, err);
+    if (!net->graph)
+        goto fail;
+    if (net->graph->nparams != m->graph->nparams) {
+        qd_error_set(err, QD_EARG,
+            "%s: the model cannot run at %d x %d: the number of its parameters depends on the size",
+            qd_cfg_name(m->cfg), w, h);
+        goto fail;
+    }
+    if (build(net, err) < 0)
+        goto fail;
+    return net;
+fail:
+    qd_net_free(net);
+    return NULL;
+}
+
+void qd_net_free(struct qd_net *net)
+{
+    if (!net)
+        return;
+    qd_graph_free(net->graph);
+    qd_free(net->act);
+    qd_free(net->packed);
+    qd_free(net->work);
+    qd_arena_free(&net->arena);
+    qd_free(net);
+}
+
+void qd_net_size(const struct qd_net *net, int *h, int *w, int *c)
+{
+    *h = net->graph->h;
+    *w = net->graph->w;
+    *c = net->graph->c;
+}
+
+void qd_net_memory(const struct qd_net *net, size_t *activations, size_t *packed)
+{
+    *activations = (net->plan.floats + net->work_floats) * sizeof(float);
+    *packed = net->packed_floats * sizeof(float);
+}
+
+/* ---- running --------------------------------------------------------------------------------- */
+
+const struct qd_tensor *qd_net_tensor(const struct qd_net *net, int layer)
+{
+    return &net->plan.value[layer + 1].t;
+}
+
+void qd_net_pack_layer(struct qd_net *net, int layer, const float *params)
+{
+    struct qd_layer *l = &net->graph->layer[layer];
+
+    if (l->type->pack) {
+        /* pass.packed points into net->packed, which is ours to write */
+        size_t at = (size_t)(net->pass[layer].packed - net->packed);
+        l->type->pack(l, net->ops, params, net->packed + at);
+    }
+}
+
+/* The borders that shared memory has dirtied since the last pass, before the first writer runs. */
+static void clean_border(const struct qd_net *net, int value, int step)
+{
+    const struct qd_value *v = &net->plan.value[value];
+
+    while (v->parent != value) {
+        value = v->parent;
+        v = &net->plan.value[value];
+    }
+    if (v->border && !v->alone && v->first == step)
+        qd_tensor_zero_border(&v->t);
+}
+
+void qd_net_run_layer(struct qd_net *net, int layer, bool raw)
+{
+    const struct qd_step *s = &net->plan.step[layer];
+    struct qd_layer *l = &net->graph->layer[layer];
+
+    if (s->layer < 0 || !l->type->forward)
+        return;
+    clean_border(net, s->out, layer);
+    net->pass[layer].raw = raw;
+    l->type->forward(l, &net->pass[layer]);
+}
+
+static double now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+void qd_net_forward(struct qd_net *net)
+{
+    if (!net->opts.timing) {
+        for (int i = 0; i < net->graph->nlayers; i++)
+            qd_net_run_layer(net, i, false);
+        return;
+    }
+    double t = now_ms();
+    for (int i = 0; i < net->graph->nlayers; i++) {
+        qd_net_run_layer(net, i, false);
+        double end = now_ms();
+        net->ms[i] = end - t;
+        t = end;
+    }
+}
+
+double qd_net_layer_ms(const struct qd_net *net, int layer)
+{
+    return net->ms[layer];
+}
+
+uint64_t qd_net_layer_macs(const struct qd_net *net, int layer)
+{
+    const struct qd_layer *l = &net->graph->layer[layer];
+
+    return l->type->macs ? l->type->macs(l) : 0;
+}
+
+/* ---- in and out ------------------------------------------------------------------------------ */
+
+void qd_net_set_resampler(struct qd_net *net, enum qd_resampler r)
+{
+    net->resampler = r;
+}
+
+void qd_net_set_planar(struct qd_net *net, int index, const float *planar)
+{
+    net->slot[index] = (struct qd_slot){.w = net->graph->w, .h = net->graph->h};
+    qd_tensor_from_planar(qd_net_tensor(net, -1), index, planar);
+}
+
+int qd_net_output(
+    const struct qd_net *net, int layer, int index, float *planar, struct qd_error *err)
+{
+    if (layer < 0 || layer >= net->graph->nlayers || index < 0 || index >= net->opts.batch)
+        return qd_error_set(err, QD_EARG, "no layer %d or no image %d", layer, index);
+    const struct qd_value *v = &net->plan.value[layer + 1];
+    if (!v->kept && !net->opts.keep_all)
+        return qd_error_set(
+            err, QD_EARG, "the output of layer %d is not kept (keep_all is off)", layer);
+    qd_tensor_to_planar(&v->t, index, planar);
+    return 0;
+}

@@ -88,6 +88,9 @@ void qd_json_skip(struct qd_json *j);
 /* A fault that the caller found; returns -1. */
 int qd_json_fault(struct qd_json *j, const char *fmt, ...) QD_PRINTF(2, 3);
 
+/* Length of the UTF-8 sequence at p < end (RFC 3629: shortest form, no surrogates); 0: there is
+ * none. */
+int qd_utf8_length(const char *p, const char *end);
 /* Writing: a quoted and escaped string (bytes that are not UTF-8 become U+FFFD), and a number with
  * at most 'decimals' (0..12) places, trailing zeros left out, '.' in every locale, "null" when it
  * is not finite. */

@@ -59,8 +59,10 @@
 #define QD_PRAGMA(x) _Pragma(#x)
 #if defined(__clang__)
 #define UNROLL(n) QD_PRAGMA(clang loop unroll_count(n))
+#define UNROLL_ALL QD_PRAGMA(clang loop unroll(full))
 #else
 #define UNROLL(n) QD_PRAGMA(GCC unroll n)
+#define UNROLL_ALL QD_PRAGMA(GCC unroll 32)
 #endif
 
 typedef float vf __attribute__((vector_size(VW * 4)));

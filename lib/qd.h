@@ -361,45 +361,134 @@ void qd_labels_free(struct qd_labels *l);
 enum qd_rules { QD_RULES_DARKNET, QD_RULES_VOC07, QD_RULES_VOC12, QD_RULES_COCO };
 
 struct qd_truth {
-    struct qd_box box; /* in any one unit that the detections of the image share */
+    struct qd_box box;
     int class_id;
-    bool difficult; /* VOC: ignored both ways; COCO: crowd */
-    float area;     /* COCO: the annotation's own area; 0: w*h */
+    bool difficult; /* a detection of it is neither right nor wrong; COCO: a crowd */
+    float area;     /* COCO: the annotation's own area in square pixels; 0: w*h of the box */
 };
 
 struct qd_eval;
 struct qd_eval_class {
-    int gt, tp, fp; /* at the score limit of qd_eval_opts */
-    double ap;      /* -1: the class has no ground truth and the rules exclude it */
+    int gt;     /* truths that are not difficult */
+    int tp, fp; /* above qd_eval_opts.pr_thresh; COCO: at IoU .50 */
+    double ap;  /* -1: the class has no truth and the rules leave it out */
 };
 struct qd_eval_opts {
     enum qd_rules rules;
     int classes;
-    float iou;       /* threshold of the single-IoU rules; COCO uses .50:.05:.95 */
+    float iou;       /* threshold of the single-IoU rules (.5); COCO uses .50:.05:.95 */
     float pr_thresh; /* tp, fp, precision, recall count detections above this score */
     int points;      /* darknet: 0 area under the curve, 11 or 101 points */
 };
 struct qd_eval_result {
-    double map;         /* mean AP as the rules define it */
-    double map_present; /* mean over the classes that have ground truth */
-    double precision, recall, f1, avg_iou; /* at pr_thresh */
+    double map;         /* mean AP as the rules define it; -1: undefined */
+    double map_present; /* mean over the classes that have truths; -1: there is none */
+    double precision, recall, f1; /* at pr_thresh; 0 where nothing is there to divide by */
+    double avg_iou;     /* sum of the IoU of true positives / number of detections (darknet) */
     double coco[12];    /* AP AP50 AP75 APs APm APl AR1 AR10 AR100 ARs ARm ARl; -1: undefined */
     long gt, dets, images, labelled; /* labelled: images with at least one truth */
 };
 
-/* An evaluation without images ('opts' is copied). */
-struct qd_eval *qd_eval_new(const struct qd_eval_opts *opts, struct qd_error *err) QD_MUSTCHECK;
 /*
- * Add one image: its truths and its detections (copied).  COCO rules work on pixel boxes, w and h
- * are the image's size there; the others take fractions as well as pixels.  'id' orders the images
- * (COCO: ascending image id; else the order of the list).
+ * An evaluation without images ('opts' is copied).  The rules (darknet.md 7, lowbit.md 7):
+ *   darknet  IoU of fractions > iou; a detection claims the truth of its class that it overlaps
+ *            most, the first claim in order of score is right, all later ones are wrong; a class
+ *            without truths counts as AP 0.  Unlike darknet: tp, fp and avg_iou count in order of
+ *            score above pr_thresh only (darknet goes by box order and lets weak duplicates spoil
+ *            strong hits), difficult matches are left out of fp, nothing is divided by 0, equal
+ *            scores are taken in the order of images and detections.
+ *   voc07    The development kit: sides in pixels, inclusive (+1 in width and height), those of
+ *            truths rounded to whole pixels; IoU >= iou; claims as above, but the best overlap may
+ *            be a difficult truth; precision at the 11 exact recalls 0, 1/10 ... 1.  Classes
+ *            without truths are left out of the mean.
+ *   voc12    The same with the exact area under the curve.
+ *   coco     Figures of the official program.
+ * Equal scores: by image, then in the order given.
  */
-int qd_eval_add(struct qd_eval *e, long id, int w, int h, const struct qd_truth *truth,
-    size_t ntruth, const struct qd_det *det, size_t ndet, struct qd_error *err) QD_MUSTCHECK;
+struct qd_eval *qd_eval_new(const struct qd_eval_opts *opts, struct qd_error *err) QD_MUSTCHECK;
+struct qd_eval_input {
+    long id;  /* COCO takes images in ascending id, which must differ; the others as added */
+    int w, h; /* of the image in pixels, for the VOC and COCO rules; 1, 1 when boxes are in pixels */
+    const struct qd_truth *truth; /* boxes are fractions of w and h */
+    size_t ntruth;
+    const struct qd_det *det; /* the same; in any order of scores */
+    size_t ndet;
+};
+/* Add one image (everything is copied).  A class out of range or a number that is not finite is an
+ * error, and nothing is added then. */
+int qd_eval_add(struct qd_eval *e, const struct qd_eval_input *in, struct qd_error *err)
+    QD_MUSTCHECK;
 /* Score everything.  per_class: opts.classes entries, or NULL. */
 int qd_eval_run(struct qd_eval *e, struct qd_eval_result *out, struct qd_eval_class *per_class,
     struct qd_error *err) QD_MUSTCHECK;
 void qd_eval_free(struct qd_eval *e);
+
+/* ------------------------------------------------------------------ files of detections ------- */
+
+/* How classes are numbered in COCO files. */
+enum qd_category_ids {
+    QD_IDS_AUTO,   /* COCO91 when there are 80 classes, else ONE */
+    QD_IDS_COCO91, /* the 80 ids that COCO uses of 1..90 */
+    QD_IDS_ONE,    /* class + 1 */
+    QD_IDS_ZERO,   /* class */
+};
+
+/* The number at the end of a file's base name without its suffix ("COCO_val2014_000000000139.jpg":
+ * 139), which COCO files name images by; -1 when there is none or it does not fit. */
+long qd_image_id(const char *path);
+
+struct qd_detfile;
+/*
+ * Read detections of many images ("-": standard input): an array in COCO's result format, or the
+ * lines 'path class_id name score x y w h' that qd-detect writes.  The kind is told by the first
+ * character.  Every defect is an error with file:line.
+ */
+struct qd_detfile *qd_detfile_load(
+    const char *path, int classes, enum qd_category_ids ids, struct qd_error *err) QD_MUSTCHECK;
+void qd_detfile_free(struct qd_detfile *f);
+/* Whether it is a COCO file. */
+bool qd_detfile_is_coco(const struct qd_detfile *f);
+/*
+ * The detections of an image in the order of the file, boxes in pixels; 'out' is borrowed.  An
+ * image is known by qd_image_id() in a COCO file, which must give one; else by its path as
+ * written, or by its base name if only one path in the file has that.
+ */
+int qd_detfile_get(
+    struct qd_detfile *f, const char *image, struct qd_dets *out, struct qd_error *err) QD_MUSTCHECK;
+/* How many detections qd_detfile_get() never gave; 0 when all were used. */
+size_t qd_detfile_unused(const struct qd_detfile *f);
+
+/*
+ * Write the detections of many images.  Formats ('dets' are fractions of the image, as
+ * qd_net_detect() gives them):
+ *   tsv   path class_id name score x y w h, x y the left top corner in pixels, not clipped
+ *   json  darknet's -out: an array with frame_id, filename, objects in relative coordinates
+ *   coco  an array of image_id, category_id, bbox in pixels, score; clipped to the image
+ *   voc   a folder with comp4_det_test_<name>.txt for each class; clipped, 1-based
+ *   yolo  a folder with a label file for each image; clipped
+ */
+struct qd_detwriter_opts {
+    const char *format;
+    const char *output;           /* file ("-": standard output), or folder for voc and yolo */
+    const struct qd_names *names; /* NULL: classes are called by their numbers */
+    int classes;
+    enum qd_category_ids ids; /* coco */
+    bool force;               /* replace files that exist */
+};
+struct qd_detwriter;
+/* Begin.  A folder is created if it is not there.  An unknown format is an error. */
+struct qd_detwriter *qd_detwriter_open(
+    const struct qd_detwriter_opts *opts, struct qd_error *err) QD_MUSTCHECK;
+/* The i-th format's name, NULL after the last. */
+const char *qd_detwriter_format(int i);
+/* Add one image of w x h pixels.  An image that cannot be named in the format (no image id in a
+ * COCO file, a tab in a path) is an error; the writer can go on with the next. */
+int qd_detwriter_add(struct qd_detwriter *d, const char *image, int w, int h,
+    const struct qd_dets *dets, struct qd_error *err) QD_MUSTCHECK;
+/* Finish: the files appear now (yolo: they appeared with each image).  Frees d in any case. */
+int qd_detwriter_close(struct qd_detwriter *d, struct qd_error *err) QD_MUSTCHECK;
+/* Drop what was not finished. */
+void qd_detwriter_discard(struct qd_detwriter *d);
 
 #ifdef __cplusplus
 }

@@ -204,7 +204,8 @@ int qd_image_save(const struct qd_image *img, const char *path, bool force, stru
 
 /*
  * A stream of images one after the other: PPM (P5, P6) or JPEG (MJPEG, as ffmpeg writes it).
- * qd_stream_next gives 1 and an image, 0 at a clean end, -1 on an error.
+ * qd_stream_next gives 1 and an image, 0 at a clean end, -1 on an error.  After a damaged image
+ * whose end is known the next call goes on with the next image; otherwise it fails again.
  */
 struct qd_stream;
 struct qd_stream *qd_stream_open(int fd, const char *name, struct qd_error *err) QD_MUSTCHECK;

@@ -10,7 +10,6 @@
 
 #include "base/error.h"
 #include "base/par.h"
-#include "image/image.h"
 #include "image/resize.h"
 
 enum { MAX_BATCH = 4096 };
@@ -241,6 +240,29 @@ void qd_net_set_planar(struct qd_net *net, int index, const float *planar)
 {
     net->slot[index] = (struct qd_slot){.w = net->graph->w, .h = net->graph->h};
     qd_tensor_from_planar(qd_net_tensor(net, -1), index, planar);
+}
+
+int qd_net_set_image(struct qd_net *net, int index, const struct qd_image *img, enum qd_fit fit,
+    struct qd_error *err)
+{
+    const struct qd_tensor *in = qd_net_tensor(net, -1);
+    bool letterbox = fit == QD_FIT_LETTERBOX || (fit == QD_FIT_MODEL && net->graph->letter_box);
+
+    if (index < 0 || index >= net->opts.batch)
+        return qd_error_set(err, QD_EARG, "no slot %d in a batch of %d", index, net->opts.batch);
+    if (in->c != 1 && in->c != 3)
+        return qd_error_set(
+            err, QD_EUNSUP, "the net has %d input channels, an image gives 1 or 3", in->c);
+    struct qd_pixels dst = {.data = qd_at(in, index, 0, 0),
+        .w = in->w,
+        .h = in->h,
+        .c = in->c,
+        .pixel_stride = (size_t)in->ps,
+        .row_stride = in->rs};
+    if ((letterbox ? qd_letterbox_into : qd_resize_into)(img, net->resampler, &dst, err) < 0)
+        return -1;
+    net->slot[index] = (struct qd_slot){.w = img->w, .h = img->h, .letterbox = letterbox};
+    return 0;
 }
 
 int qd_net_output(

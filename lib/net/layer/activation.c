@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * [activation]: an activation on its own; prelu has a trained slope for each channel.
+ */
+#include "net/layer/util.h"
+
+static const struct qd_cfg_key keys[] = {
+    QD_K_ACT("linear"),
+    QD_KEY_END,
+};
+
+struct activation {
+    enum qd_act act;
+};
+
+static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
+{
+    struct activation *v = l->priv;
+
+    (void)err; /* faults go through the keys */
+    v->act = (enum qd_act)qd_layer_act(l, k);
+    if (k->failed)
+        return -1;
+    qd_layer_detail(l, "%s", qd_act_name(v->act));
+    if (v->act == QD_PRELU)
+        return qd_layer_add(l, k, "slopes", (size_t)l->c, QD_PARAM_INIT_QUARTER, 0);
+    return 0;
+}
+
+static void need(struct qd_layer *l, const struct qd_ops *ops, int n, struct qd_need *need)
+{
+    const struct activation *v = l->priv;
+
+    (void)ops;
+    (void)n;
+    need->packed = v->act == QD_PRELU ? (size_t)l->c : 0;
+}
+
+static void pack(struct qd_layer *l, const struct qd_ops *ops, const float *params, float *packed)
+{
+    const float *slope = qd_layer_values(l, params, "slopes");
+
+    (void)ops;
+    if (slope)
+        memcpy(packed, slope, (size_t)l->c * sizeof(*slope));
+}
+
+static void forward(struct qd_layer *l, const struct qd_pass *p)
+{
+    const struct activation *v = l->priv;
+
+    p->ops->act(p->in[0], p->out, v->act, v->act == QD_PRELU ? p->packed : NULL);
+}
+
+const struct qd_layer_type qd_type_activation = {
+    .section = "activation",
+    .help = "an activation function",
+    .keys = keys,
+    .priv_size = sizeof(struct activation),
+    .setup = setup,
+    .need = need,
+    .pack = pack,
+    .forward = forward,
+};

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Running a convolution.  Batch normalization is folded into the weights and the bias when they
+ * are packed; bias, activation and a fused tail (addition or pooling) are the kernel's epilogue;
+ * activations that look at all channels of a pixel and the blur of antialiasing are passes of their
+ * own.
+ *
+ * packed: [kernel's form of the weights][bias k][slope k][scale k], each a multiple of 16 floats.
+ * The scale is used while packing only.
+ */
+#include "net/layer/convlike.h"
+
+uint64_t qd_convlike_macs(const struct qd_layer *l)
+{
+    const struct qd_convlike *v = l->priv;
+    const struct qd_conv_geom *g = &v->g;
+
+    return (uint64_t)g->oh * (uint64_t)g->ow * (uint64_t)g->k * (uint64_t)(g->c / g->groups) *
+           (uint64_t)g->rh * (uint64_t)g->rw;
+}
+
+void qd_convlike_need(struct qd_layer *l, const struct qd_ops *ops, int n, struct qd_need *need)
+{
+    struct qd_convlike *v = l->priv;
+    size_t k = qd_round_up((size_t)v->g.k, 16);
+    size_t work;
+
+    v->g.n = n;
+    v->kernel = qd_conv_find(ops, &v->g);
+    v->bias = qd_round_up(v->kernel->packed(&v->g), 16);
+    v->slope = v->bias + k;
+    v->scale = v->slope + k;
+    need->packed = v->scale + k;
+    work = v->kernel->work ? v->kernel->work(&v->g, qd_threads()) : 0;
+    if (v->blur.kind) {
+        const int nhwc[4] = {n, v->g.oh, v->g.ow, v->g.k};
+        qd_layer_blur_plan(&v->blur, nhwc);
+        if (!qd_add_size(work, v->blur.floats, &work))
+            work = SIZE_MAX;
+    }
+    need->work = work;
+}
+
+void qd_convlike_pack(
+    struct qd_layer *l, const struct qd_ops *ops, const float *params, float *packed)
+{
+    const struct qd_convlike *v = l->priv;
+    const float *weight = qd_layer_values(l, params, "weights");
+    const float *bias = qd_layer_values(l, params, "biases");
+    const float *slope = qd_layer_values(l, params, "slopes");
+    size_t bytes = (size_t)v->g.k * sizeof(float);
+
+    (void)ops;
+    if (v->bn)
+        qd_layer_fold_bn(l, params, packed + v->scale, packed + v->bias);
+    else
+        memcpy(packed + v->bias, bias, bytes);
+    if (slope)
+        memcpy(packed + v->slope, slope, bytes);
+    v->kernel->pack(&v->g, weight, v->bn ? packed + v->scale : NULL, packed);
+}
+
+void qd_convlike_forward(struct qd_layer *l, const struct qd_pass *p)
+{
+    const struct qd_convlike *v = l->priv;
+    bool apart = !p->raw && !qd_act_elementwise(v->act);
+    bool within = !p->raw && !apart; /* the activation is the kernel's work */
+    struct qd_epilogue ep = {.bias = p->packed + v->bias,
+        .act = within ? v->act : QD_LINEAR,
+        .slope = within && v->act == QD_PRELU ? p->packed + v->slope : NULL};
+    struct qd_conv_job job = {
+        .g = &v->g, .packed = p->packed, .in = p->in[0], .out = p->out, .ep = &ep, .work = p->work};
+    struct qd_tensor sharp;
+
+    if (p->fuse) {
+        ep.pool = p->fuse->pool;
+        ep.add = p->fuse->add >= 0 ? p->add : NULL;
+        ep.add_act = p->fuse->act;
+    }
+    if (v->blur.kind) {
+        sharp = qd_layer_blur_in(&v->blur, p->work);
+        job.out = &sharp;
+        job.work = p->work + v->blur.floats;
+    }
+    v->kernel->run(&job);
+    if (apart)
+        p->ops->act(job.out, job.out, v->act, NULL);
+    if (v->blur.kind)
+        qd_layer_blur_run(&v->blur, p->ops, &sharp, p->out);
+}
+
+bool qd_convlike_absorb(const struct qd_layer *l, const struct qd_ops *ops, const struct qd_fuse *f)
+{
+    const struct qd_convlike *v = l->priv;
+    const struct qd_conv_kernel *kernel = qd_conv_find(ops, &v->g);
+
+    if (v->blur.kind || !qd_act_elementwise(v->act))
+        return false;
+    if (f->pool)
+        return f->add < 0 && kernel->can_pool && kernel->can_pool(&v->g);
+    return f->add >= 0 && qd_act_elementwise(f->act) && f->act != QD_PRELU;
+}

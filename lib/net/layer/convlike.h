@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One convolution with folded batch normalization, bias, activation and blur: what
+ * [convolutional], [depthwise] and [connected] have in common once their keys are read.
+ */
+#ifndef QD_LAYER_CONVLIKE_H
+#define QD_LAYER_CONVLIKE_H
+
+#include "net/layer/util.h"
+
+/* The private struct of such a layer.  setup fills g (n = 1), bn, act and blur. */
+struct qd_convlike {
+    struct qd_conv_geom g;
+    bool bn;
+    enum qd_act act;
+    struct qd_layer_blur blur;
+    const struct qd_conv_kernel *kernel; /* set by need */
+    size_t bias, slope, scale;           /* where they lie in 'packed' */
+};
+
+/* The members of struct qd_layer_type. */
+uint64_t qd_convlike_macs(const struct qd_layer *l);
+void qd_convlike_need(struct qd_layer *l, const struct qd_ops *ops, int n, struct qd_need *need);
+void qd_convlike_pack(
+    struct qd_layer *l, const struct qd_ops *ops, const float *params, float *packed);
+void qd_convlike_forward(struct qd_layer *l, const struct qd_pass *p);
+bool qd_convlike_absorb(
+    const struct qd_layer *l, const struct qd_ops *ops, const struct qd_fuse *f);
+
+/* setup of [convolutional] and of [depthwise] (groups = channels = filters). */
+int qd_conv_setup(struct qd_layer *l, struct qd_keys *k, bool depthwise) QD_MUSTCHECK;
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * [sam]: spatial attention, the previous layer times another one of the same shape (spec darknet.md
+ * 2.7).
+ */
+#include "net/layer/util.h"
+
+static const struct qd_cfg_key keys[] = {
+    QD_K_INT("from", NULL, -65536, 65536, "the other factor"),
+    QD_K_ACT("linear"),
+    QD_KEY_END,
+};
+
+struct sam {
+    enum qd_act act;
+};
+
+static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
+{
+    struct sam *v = l->priv;
+    int list[2] = {-1}, n = qd_layer_list(l, k, "from", list + 1, 1);
+    int act = qd_layer_act(l, k), h, w, c;
+    char a[64], b[64];
+
+    (void)err; /* faults go through the keys */
+    if (n < 0 || k->failed || qd_layer_sources(l, k, "from", list, 2) < 0)
+        return -1;
+    v->act = (enum qd_act)act;
+    qd_layer_source(l, 1, &h, &w, &c);
+    if (v->act == QD_PRELU)
+        return qd_key_fault(k, QD_EUNSUP, "activation",
+            "activation=prelu in [sam] is not supported: put an [activation] behind it");
+    if (h != l->ih || w != l->iw || c != l->ic)
+        return qd_key_fault(k, QD_EFORMAT, "from",
+            "[sam] cannot multiply %s and %s: width, height and channels must be equal",
+            qd_layer_source_text(l, 0, a), qd_layer_source_text(l, 1, b));
+    qd_layer_detail_list(l, "from", list + 1, 1);
+    if (v->act != QD_LINEAR)
+        qd_layer_detail(l, " %s", qd_act_name(v->act));
+    return qd_layer_shape(l, k, h, w, c);
+}
+
+static void forward(struct qd_layer *l, const struct qd_pass *p)
+{
+    const struct sam *v = l->priv;
+    bool apart = !qd_act_elementwise(v->act);
+
+    p->ops->gate(p->in[1], p->in[0], p->out, QD_GATE_FULL, apart ? QD_LINEAR : v->act);
+    if (apart)
+        p->ops->act(p->out, p->out, v->act, NULL);
+}
+
+const struct qd_layer_type qd_type_sam = {
+    .section = "sam",
+    .help = "a layer times the previous one, value by value",
+    .keys = keys,
+    .priv_size = sizeof(struct sam),
+    .setup = setup,
+    .forward = forward,
+};

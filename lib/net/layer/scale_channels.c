@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * [scale_channels]: another layer times the previous one, which holds one factor a channel or, with
+ * scale_wh, one a pixel (spec lowbit.md 3.1).
+ */
+#include "net/layer/util.h"
+
+static const struct qd_cfg_key keys[] = {
+    QD_K_INT("from", NULL, -65536, 65536, "the layer that is scaled"),
+    QD_K_FLAG("scale_wh", "0", "1: the previous layer has a factor for each pixel"),
+    QD_K_ACT("linear"),
+    QD_KEY_END,
+};
+
+struct scale_channels {
+    enum qd_act act;
+    enum qd_gate kind;
+};
+
+static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
+{
+    struct scale_channels *v = l->priv;
+    int list[2] = {-1}, n = qd_layer_list(l, k, "from", list + 1, 1);
+    int act = qd_layer_act(l, k), h, w, c;
+    char gate[64], from[64];
+    bool wh = qd_key_int(k, "scale_wh");
+
+    (void)err; /* faults go through the keys */
+    if (n < 0 || k->failed || qd_layer_sources(l, k, "from", list, 2) < 0)
+        return -1;
+    v->act = (enum qd_act)act;
+    v->kind = wh ? QD_GATE_PIXEL : QD_GATE_CHANNEL;
+    qd_layer_source(l, 1, &h, &w, &c);
+    if (v->act == QD_PRELU)
+        return qd_key_fault(k, QD_EUNSUP, "activation",
+            "activation=prelu in [scale_channels] is not supported: put an [activation] behind it");
+    if (wh ? l->ih != h || l->iw != w || l->ic != 1 : l->ih != 1 || l->iw != 1 || l->ic != c)
+        return qd_key_fault(k, QD_EFORMAT, "from",
+            "[scale_channels] cannot scale %s by %s: that must be %dx%dx%d",
+            qd_layer_source_text(l, 1, from), qd_layer_source_text(l, 0, gate), wh ? w : 1,
+            wh ? h : 1, wh ? 1 : c);
+    qd_layer_detail_list(l, "from", list + 1, 1);
+    if (v->act != QD_LINEAR)
+        qd_layer_detail(l, " %s", qd_act_name(v->act));
+    return qd_layer_shape(l, k, h, w, c);
+}
+
+static void forward(struct qd_layer *l, const struct qd_pass *p)
+{
+    const struct scale_channels *v = l->priv;
+    bool apart = !qd_act_elementwise(v->act);
+
+    p->ops->gate(p->in[1], p->in[0], p->out, v->kind, apart ? QD_LINEAR : v->act);
+    if (apart)
+        p->ops->act(p->out, p->out, v->act, NULL);
+}
+
+const struct qd_layer_type qd_type_scale_channels = {
+    .section = "scale_channels",
+    .help = "a layer times the previous one, which has a factor for each channel or pixel",
+    .keys = keys,
+    .priv_size = sizeof(struct scale_channels),
+    .setup = setup,
+    .forward = forward,
+};

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * [shortcut]: the previous layer plus other layers, each with an optional trained weight, then an
+ * activation (spec darknet.md 2.5).  A source with fewer channels is added to the first ones, of a
+ * source with more only the first ones are added.
+ */
+#include <math.h>
+
+#include "net/layer/util.h"
+
+static const struct qd_cfg_key keys[] = {
+    QD_K_INTS("from", -65536, 65536, "layers to add (negative: counted back from this one)"),
+    QD_K_ACT("linear"),
+    QD_K_WORD("weights_type", "none", "none per_feature per_layer per_channel",
+        "trained weights: one a source (per_feature, per_layer) or one a source and channel"),
+    QD_K_WORD("weights_normalization", "none", "none relu avg_relu softmax",
+        "how the weights of the sources are normalized"),
+    QD_K_FLOAT("alpha", "1", -1e6, 1e6, "factor of the previous layer"),
+    QD_K_FLOAT("beta", "1", -1e6, 1e6, "factor of the added layer"),
+    QD_KEY_END,
+};
+
+enum { MAX_SOURCES = 256 };
+
+struct shortcut {
+    enum qd_act act;
+    bool weighted, per_channel, softmax;
+    bool factors; /* alpha and beta instead of trained weights */
+    float alpha, beta;
+    bool equal; /* all sources have the same number of channels */
+};
+
+static int read_weights(struct qd_layer *l, struct qd_keys *k)
+{
+    struct shortcut *v = l->priv;
+    const char *type = qd_key_word(k, "weights_type");
+    const char *norm = qd_key_word(k, "weights_normalization");
+    size_t count = (size_t)l->nin;
+
+    v->weighted = strcmp(type, "none") != 0;
+    v->per_channel = strcmp(type, "per_channel") == 0;
+    v->softmax = strcmp(norm, "softmax") == 0;
+    v->alpha = qd_key_float(k, "alpha");
+    v->beta = qd_key_float(k, "beta");
+    v->factors = v->alpha != 1 || v->beta != 1;
+    if (k->failed)
+        return -1;
+    if (v->weighted && strcmp(norm, "none") == 0)
+        return qd_key_fault(k, QD_EFORMAT, "weights_type",
+            "weights_type=%s in [shortcut] needs weights_normalization=relu or softmax", type);
+    if (v->factors && (v->weighted || l->nin != 2 || !v->equal))
+        return qd_key_fault(k, QD_EUNSUP, qd_key_given(k, "alpha") ? "alpha" : "beta",
+            "alpha and beta in [shortcut] are supported only for one source with as many channels "
+            "as the previous layer");
+    if (!v->weighted)
+        return 0;
+    if (v->per_channel)
+        count *= (size_t)l->c;
+    return qd_layer_add(l, k, "weights", count, QD_PARAM_INIT_ONE | QD_PARAM_DECAY, 0);
+}
+
+static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
+{
+    struct shortcut *v = l->priv;
+    int list[MAX_SOURCES] = {-1}, n = qd_layer_list(l, k, "from", list + 1, MAX_SOURCES - 1);
+    int act = qd_layer_act(l, k);
+
+    (void)err; /* faults go through the keys */
+    if (n < 0 || k->failed || qd_layer_sources(l, k, "from", list, n + 1) < 0)
+        return -1;
+    v->act = (enum qd_act)act;
+    v->equal = true;
+    for (int i = 1; i <= n; i++) {
+        int h, w, c;
+        qd_layer_source(l, i, &h, &w, &c);
+        if (qd_layer_same_size(l, k, "from", i) < 0)
+            return -1;
+        v->equal &= c == l->ic;
+    }
+    if (v->act == QD_PRELU)
+        return qd_key_fault(k, QD_EUNSUP, "activation",
+            "activation=prelu in [shortcut] is not supported: put an [activation] behind it");
+    if (qd_layer_shape(l, k, l->ih, l->iw, l->ic) < 0 || read_weights(l, k) < 0)
+        return -1;
+    qd_layer_detail_list(l, "from", list + 1, n);
+    if (v->weighted)
+        qd_layer_detail(l, " weighted");
+    if (v->act != QD_LINEAR)
+        qd_layer_detail(l, " %s", qd_act_name(v->act));
+    return 0;
+}
+
+static void need(struct qd_layer *l, const struct qd_ops *ops, int n, struct qd_need *need)
+{
+    const struct shortcut *v = l->priv;
+
+    (void)ops;
+    (void)n;
+    if (v->weighted)
+        need->packed = l->param[0].count;
+    else if (v->factors)
+        need->packed = 2;
+}
+
+/* Normalize the n weights w[0], w[step] ...: w_i = f(w_i) / (sum f(w_j) + 1e-4) with f = relu, or
+ * exp(w_i - max). */
+static void normalize(const float *w, float *out, int n, size_t step, bool softmax)
+{
+    float max = w[0], sum = 1e-4f;
+
+    for (int i = 1; i < n; i++)
+        max = QD_MAX(max, w[(size_t)i * step]);
+    for (int i = 0; i < n; i++) {
+        float x = w[(size_t)i * step];
+        x = softmax ? expf(x - max) : QD_MAX(x, 0);
+        out[(size_t)i * step] = x;
+        sum += x;
+    }
+    for (int i = 0; i < n; i++)
+        out[(size_t)i * step] /= sum;
+}
+
+static void pack(struct qd_layer *l, const struct qd_ops *ops, const float *params, float *packed)
+{
+    const struct shortcut *v = l->priv;
+    size_t step = v->per_channel ? (size_t)l->c : 1;
+
+    (void)ops;
+    if (v->factors) {
+        packed[0] = v->alpha;
+        packed[1] = v->beta;
+    } else if (v->weighted) {
+        const float *w = qd_layer_values(l, params, "weights");
+        for (size_t c = 0; c < step; c++)
+            normalize(w + c, packed + c, l->nin, step, v->softmax);
+    }
+}
+
+static void forward(struct qd_layer *l, const struct qd_pass *p)
+{
+    const struct shortcut *v = l->priv;
+    bool apart = !qd_act_elementwise(v->act);
+    struct qd_sum s = {.in = p->in,
+        .nin = l->nin,
+        .weight = v->weighted || v->factors ? p->packed : NULL,
+        .per_channel = v->per_channel,
+        .act = apart || p->raw ? QD_LINEAR : v->act};
+
+    p->ops->sum(&s, p->out);
+    if (apart && !p->raw)
+        p->ops->act(p->out, p->out, v->act, NULL);
+}
+
+static bool fuse(const struct qd_layer *l, struct qd_fuse *f)
+{
+    const struct shortcut *v = l->priv;
+
+    if (l->nin != 2 || v->weighted || v->factors || !v->equal || !qd_act_elementwise(v->act))
+        return false;
+    *f = (struct qd_fuse){.pool = false, .add = 1, .act = v->act};
+    return true;
+}
+
+const struct qd_layer_type qd_type_shortcut = {
+    .section = "shortcut",
+    .help = "sum of the previous layer and others",
+    .keys = keys,
+    .priv_size = sizeof(struct shortcut),
+    .setup = setup,
+    .need = need,
+    .pack = pack,
+    .forward = forward,
+    .fuse = fuse,
+};

@@ -81,7 +81,7 @@ static void on_write(png_structp png, png_bytep data, size_t n)
 
     qd_buf_add(j->out, data, n);
     if (j->out->failed) {
-        j->nomem = j->out->cap;
+        j->nomem = n;
         png_error(png, "out of memory");
     }
 }

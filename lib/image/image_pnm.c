@@ -45,6 +45,7 @@ static int number(const uint8_t *d, size_t len, size_t *at, int *out)
 
     if (i >= len)
         return 0;
+    *at = i; /* where a message points to */
     if (!digit(d[i]))
         return -1;
     for (; i < len && digit(d[i]); i++) {

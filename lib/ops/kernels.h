@@ -20,6 +20,13 @@ extern const struct qd_conv_kernel *const qd_vec_conv_kernels__avx2[];
 extern const struct qd_conv_kernel *const qd_vec_conv_kernels__avx512[];
 #endif
 
+/* 3x3, stride 1, by Winograd's F(2x2, 3x3); to stand before the blocked kernel in those lists. */
+extern const struct qd_conv_kernel qd_vec_conv_winograd__vector;
+#ifdef QD_X86
+extern const struct qd_conv_kernel qd_vec_conv_winograd__avx2;
+extern const struct qd_conv_kernel qd_vec_conv_winograd__avx512;
+#endif
+
 /* The convolution of level blas, and NULL. */
 extern const struct qd_conv_kernel *const qd_blas_conv_kernels[];
 

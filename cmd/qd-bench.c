@@ -94,12 +94,13 @@ static int fill_input(struct qd_net *net, struct qd_error *err)
     return 0;
 }
 
+/* Takes the model. */
 static int bench(struct qd_model *m, struct qd_error *err)
 {
     struct qd_net_opts o = {.batch = batch, .w = cmd.size.w, .h = cmd.size.h, .timing = layers};
     int n = qd_model_layers(m), ret = -1;
     unsigned long long macs = 0;
-    struct qd_net *net = qd_net_new(m, &o, err);
+    struct qd_net *net = qd_net_take(m, &o, err);
 
     if (!net)
         return -1;
@@ -112,7 +113,7 @@ static int bench(struct qd_model *m, struct qd_error *err)
         for (int i = 0; i < n; i++)
             macs += qd_net_layer_macs(net, i);
         if (layers)
-            print_layers(m, net, lms, n);
+            print_layers(qd_net_model(net), net, lms, n);
         print_totals(ms, macs);
         ret = 0;
     }
@@ -130,9 +131,9 @@ int main(int argc, char *argv[])
     struct qd_model *m = cmd_model(&err);
     if (!m)
         return cmd_fail(&err);
-    int ret = cmd.weights ? 0 : qd_model_settle(m, 1, &err);
-    if (ret == 0)
-        ret = bench(m, &err);
-    qd_model_free(m);
-    return ret < 0 ? cmd_fail(&err) : cmd_finish();
+    if (!cmd.weights && qd_model_settle(m, 1, &err) < 0) {
+        qd_model_free(m);
+        return cmd_fail(&err);
+    }
+    return bench(m, &err) < 0 ? cmd_fail(&err) : cmd_finish();
 }

@@ -234,7 +234,13 @@ struct qd_net_opts {
  * changes of its parameters do not reach the net. */
 struct qd_net *qd_net_new(const struct qd_model *m, const struct qd_net_opts *opts,
     struct qd_error *err) QD_MUSTCHECK;
+/* The same, but takes the model (also when it fails) and gives its parameters back to the system
+ * while they are packed, so that the two copies never exist in full together. */
+struct qd_net *qd_net_take(struct qd_model *m, const struct qd_net_opts *opts,
+    struct qd_error *err) QD_MUSTCHECK;
 void qd_net_free(struct qd_net *net);
+/* The model that the net was made from; of one that was taken only the architecture is left. */
+const struct qd_model *qd_net_model(const struct qd_net *net);
 /* The size of the input (may differ from the model's). */
 void qd_net_size(const struct qd_net *net, int *h, int *w, int *c);
 /* Bytes of activations and workspace, and of packed weights. */

@@ -3,9 +3,11 @@
  * The one place where memory comes from.  Every block is aligned for the widest vector register.
  * Tests can make any single allocation fail and can count them.
  */
+#define _DEFAULT_SOURCE /* madvise */
 #include "base/base.h"
 
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -61,4 +63,14 @@ void *qd_alloc(size_t count, size_t size, struct qd_error *err)
 void qd_free(void *p)
 {
     free(p);
+}
+
+void qd_release(void *p, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = ((uintptr_t)p + page - 1) / page * page,
+              to = ((uintptr_t)p + bytes) / page * page;
+
+    if (to > from)
+        madvise((void *)from, to - from, MADV_DONTNEED); /* advice: failing changes nothing */
 }

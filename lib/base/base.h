@@ -51,6 +51,8 @@ void *qd_alloc(size_t count, size_t size, struct qd_error *err) QD_MUSTCHECK;
 /* The same without the zeroing, for large blocks that are overwritten anyway. */
 void *qd_alloc_raw(size_t count, size_t size, struct qd_error *err) QD_MUSTCHECK;
 void qd_free(void *p);
+/* Give the whole pages inside p .. p + bytes back to the system; their contents are lost. */
+void qd_release(void *p, size_t bytes);
 /* Make the n-th allocation from now on fail (n >= 1), 0: none. For the allocation-failure test. */
 void qd_alloc_fail_at(long n);
 /* Allocations since the process began; the test that forward passes allocate nothing reads it. */

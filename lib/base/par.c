@@ -11,7 +11,8 @@
 
 enum { MAX_THREADS = 256 };
 
-static int threads; /* 0: not set yet */
+static int threads;                /* 0: not set yet */
+static _Thread_local int max_here; /* 0: no limit */
 
 int qd_threads(void)
 {
@@ -29,10 +30,20 @@ int qd_threads_set(int n, struct qd_error *err)
     return 0;
 }
 
+int qd_par_limit(int n)
+{
+    int before = max_here;
+
+    max_here = n;
+    return before;
+}
+
 void qd_par(int chunks, qd_par_fn *fn, void *ctx)
 {
     int n = QD_MIN(qd_threads(), chunks);
 
+    if (max_here)
+        n = QD_MIN(n, max_here);
     if (n <= 1) {
         for (int i = 0; i < chunks; i++)
             fn(ctx, i, 0);

@@ -12,6 +12,9 @@
  */
 typedef void qd_par_fn(void *ctx, int chunk, int thread);
 void qd_par(int chunks, qd_par_fn *fn, void *ctx);
+/* Use at most n threads in qd_par() calls of the calling thread from now on, 0: no limit; returns
+ * the limit before.  A net sets it to the number of threads that its scratch memory is for. */
+int qd_par_limit(int n);
 /* The half-open range of chunk i when n items are cut into 'chunks' almost equal pieces. */
 static inline void qd_par_range(long n, int chunks, int i, long *from, long *to)
 {

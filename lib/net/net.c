@@ -55,6 +55,22 @@ static int prepare_pass(struct qd_net *net, int i, const float *packed, struct q
     return 0;
 }
 
+/* Give back the parameters of a layer that has been packed. */
+static void release_params(struct qd_net *net, const struct qd_layer *l)
+{
+    for (int k = 0; k < l->nparams; k++)
+        qd_release(net->taken->params + l->param[k].offset, l->param[k].count * sizeof(float));
+}
+
+static bool shares_params(const struct qd_graph *g)
+{
+    for (int i = 0; i < g->nlayers; i++)
+        for (int k = 0; k < g->layer[i].nparams; k++)
+            if (g->layer[i].param[k].flags & QD_PARAM_SHARED)
+                return true;
+    return false;
+}
+
 static int build(struct qd_net *net, struct qd_error *err)
 {
     const struct qd_graph *g = net->graph;
@@ -72,57 +88,89 @@ static int build(struct qd_net *net, struct qd_error *err)
     net->act = qd_alloc(net->plan.floats, sizeof(float), err);
     if (!net->act)
         return -1;
-    net->packed = qd_alloc(net->packed_floats, sizeof(float), err);
+    /* not zeroed here: pages appear as they are packed, while the model's are given back */
+    net->packed = qd_alloc_raw(net->packed_floats, sizeof(float), err);
     if (!net->packed)
         return -1;
     net->work = qd_alloc(net->work_floats + QD_SLACK, sizeof(float), err);
     if (!net->work)
         return -1;
     qd_plan_place(&net->plan, net->act);
+    bool release = net->taken && !shares_params(g);
     for (int i = 0; i < g->nlayers; i++) {
         if (prepare_pass(net, i, net->packed + at[i], err) < 0)
             return -1;
         qd_net_pack_layer(net, i, net->model->params);
+        if (release)
+            release_params(net, &g->layer[i]);
     }
     return 0;
+}
+
+static int check_opts(struct qd_net *net, struct qd_error *err)
+{
+    struct qd_net_opts *o = &net->opts;
+
+    if (!o->batch)
+        o->batch = 1;
+    if (o->batch < 1 || o->batch > MAX_BATCH || o->w < 0 || o->h < 0)
+        return qd_error_set(
+            err, QD_EARG, "batch must be 1 to %d and sizes must not be negative", MAX_BATCH);
+    return 0;
+}
+
+/* The graph at the net's own size; it must have the model's parameters. */
+static int make_graph(struct qd_net *net, struct qd_error *err)
+{
+    const struct qd_graph *mg = net->model->graph;
+    int h = net->opts.h ? net->opts.h : mg->h, w = net->opts.w ? net->opts.w : mg->w;
+
+    net->graph = qd_graph_new(net->model->cfg, h, w, true, err);
+    if (!net->graph)
+        return -1;
+    if (net->graph->nparams != mg->nparams)
+        return qd_error_at(err, QD_EARG, qd_cfg_name(mg->cfg), 0,
+            "the model cannot run at %d x %d: the number of its parameters depends on the size", w,
+            h);
+    return 0;
+}
+
+static struct qd_net *make(const struct qd_model *m, struct qd_model *taken,
+    const struct qd_net_opts *opts, struct qd_error *err)
+{
+    struct qd_net *net = qd_alloc(1, sizeof(*net), err);
+
+    if (!net) {
+        qd_model_free(taken);
+        return NULL;
+    }
+    net->model = m;
+    net->taken = taken;
+    net->threads = qd_threads();
+    if (opts)
+        net->opts = *opts;
+    net->ops = qd_ops_get(err);
+    if (!net->ops || check_opts(net, err) < 0 || make_graph(net, err) < 0 || build(net, err) < 0) {
+        qd_net_free(net);
+        return NULL;
+    }
+    return net;
 }
 
 struct qd_net *qd_net_new(
     const struct qd_model *m, const struct qd_net_opts *opts, struct qd_error *err)
 {
-    struct qd_net *net = qd_alloc(1, sizeof(*net), err);
+    return make(m, NULL, opts, err);
+}
 
-    if (!net)
-        return NULL;
-    net->model = m;
-    if (opts)
-        net->opts = *opts;
-    if (!net->opts.batch)
-        net->opts.batch = 1;
-    net->ops = qd_ops_get(err);
-    if (!net->ops)
-        goto fail;
-    if (net->opts.batch < 1 || net->opts.batch > MAX_BATCH || net->opts.w < 0 || net->opts.h < 0) {
-        qd_error_set(
-            err, QD_EARG, "batch must be 1 to %d and sizes must not be negative", MAX_BATCH);
-        goto fail;
-    }
-    int h = net->opts.h ? net->opts.h : m->graph->h, w = net->opts.w ? net->opts.w : m->graph->w;
-    net->graph = qd_graph_new(m->cfg, h, w, true, err);
-    if (!net->graph)
-        goto fail;
-    if (net->graph->nparams != m->graph->nparams) {
-        qd_error_set(err, QD_EARG,
-            "%s: the model cannot run at %d x %d: the number of its parameters depends on the size",
-            qd_cfg_name(m->cfg), w, h);
-        goto fail;
-    }
-    if (build(net, err) < 0)
-        goto fail;
-    return net;
-fail:
-    qd_net_free(net);
-    return NULL;
+struct qd_net *qd_net_take(struct qd_model *m, const struct qd_net_opts *opts, struct qd_error *err)
+{
+    return make(m, m, opts, err);
+}
+
+const struct qd_model *qd_net_model(const struct qd_net *net)
+{
+    return net->model;
 }
 
 void qd_net_free(struct qd_net *net)
@@ -130,6 +178,7 @@ void qd_net_free(struct qd_net *net)
     if (!net)
         return;
     qd_graph_free(net->graph);
+    qd_model_free(net->taken);
     qd_free(net->act);
     qd_free(net->packed);
     qd_free(net->work);
@@ -190,7 +239,9 @@ void qd_net_run_layer(struct qd_net *net, int layer, bool raw)
         return;
     clean_border(net, s->out, layer);
     net->pass[layer].raw = raw;
+    int limit = qd_par_limit(net->threads);
     l->type->forward(l, &net->pass[layer]);
+    qd_par_limit(limit);
 }
 
 static double now_ms(void)

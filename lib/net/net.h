@@ -12,7 +12,9 @@ struct qd_slot {
 };
 
 struct qd_net {
-    const struct qd_model *model; /* borrowed */
+    const struct qd_model *model; /* borrowed, or the same as 'taken' */
+    struct qd_model *taken;       /* owned */
+    int threads;                  /* that the scratch memory was sized for */
     struct qd_graph *graph;       /* own, at this net's size */
     const struct qd_ops *ops;
     struct qd_net_opts opts;

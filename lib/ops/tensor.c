@@ -8,8 +8,8 @@ bool qd_tensor_shape(struct qd_tensor *t, const int nhwc[4], int border, size_t 
 {
     size_t rs, is, all;
 
-    *t = (struct qd_tensor){.n = nhwc[0], .h = nhwc[1], .w = nhwc[2], .c = nhwc[3],
-        .border = border, .ps = nhwc[3]};
+    *t = (struct qd_tensor){
+        .n = nhwc[0], .h = nhwc[1], .w = nhwc[2], .c = nhwc[3], .border = border, .ps = nhwc[3]};
     if (!qd_mul_size((size_t)t->w + (size_t)border, (size_t)t->c, &rs) ||
         !qd_mul_size((size_t)t->h + (size_t)border, rs, &is) ||
         !qd_mul_size((size_t)t->n, is, &all) ||

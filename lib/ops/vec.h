@@ -330,7 +330,7 @@ QD_ALWAYS_INLINE vf vf_act(enum qd_act a, vf x, vf slope)
     case QD_SWISH:
         return x * vf_sigmoid(x);
     case QD_HSWISH:
-        return x * vf_relu6(x + 3.0f) * (1.0f / 6);
+        return x * (vf_relu6(x + 3.0f) * (1.0f / 6));
     case QD_HSIGMOID:
         return vf_relu6(x + 3.0f) * (1.0f / 6);
     case QD_LOGGY:
@@ -351,7 +351,7 @@ QD_ALWAYS_INLINE vf vf_act(enum qd_act a, vf x, vf slope)
         return vf_min(vf_set(1.0f), vf_max(vf_set(-1.0f), x));
     case QD_HARD_MISH:
         return vf_select((vi)(x > vf_zero()), x,
-            vf_select((vi)(x > vf_set(-2.0f)), x * x * 0.5f + x, vf_zero()));
+            vf_select((vi)(x <= vf_set(-2.0f)), vf_zero(), x * x * 0.5f + x));
     case QD_PRELU:
         return vf_select((vi)(x > vf_zero()), x, slope * x);
     default:

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The blocked convolution: one matrix product of output pixels by filters, cut into tiles that stay
+ * in registers.  Inputs are read in place (ops/vec_conv.h), weights are packed into panels of two
+ * vectors of filters; the last panel of a group may be one vector wide.  Small weights stay in the
+ * cache while pixels stream by (all panels for each tile), large ones pass by once (all tiles for
+ * each panel).  Every output is the same sequence of operations whatever the cut, so that results
+ * do not depend on it.
+ */
+#include "base/par.h"
+#include "ops/vec_conv.h"
+
+enum {
+    WEIGHTS_KEPT = 300 * 1024, /* bytes of weights up to which pixels are the outer loop */
+    CHUNKS = 16                /* that many pieces of work are enough for the usual machines */
+};
+
+struct plan {
+    const struct qd_conv_job *j;
+    size_t depth;         /* floats of a filter */
+    size_t group;         /* packed floats of a group */
+    int kg, panels, wide; /* filters and panels of a group, panels of two vectors */
+    int images, rows;     /* tile rows of an image, each of 'px' pixels */
+    int px, cuts;         /* a row is cut into that many tiles */
+    int units, blocks;    /* tiles of all images; pieces that they are dealt out in */
+    bool weights_outer;
+    int my; /* output rows in a tile row */
+    size_t in_row, out_row, add_row;
+    size_t in_image, out_image, add_image;
+    tile_fn *const (*tiles)[TILE_MAX + 1]; /* [nv - 1][mx] */
+    bool ramps;                            /* the tile can do the whole epilogue */
+    struct tile t;
+};
+
+static int wide_panels(int kg)
+{
+    int rest = kg % PANEL;
+
+    return kg / PANEL + (rest > VW);
+}
+
+static int narrow_panels(int kg)
+{
+    int rest = kg % PANEL;
+
+    return rest > 0 && rest <= VW;
+}
+
+static size_t filter_floats(const struct qd_conv_geom *g)
+{
+    return (size_t)(g->c / g->groups) * (size_t)g->rh * (size_t)g->rw;
+}
+
+static size_t group_floats(const struct qd_conv_geom *g)
+{
+    int kg = g->k / g->groups;
+
+    return (size_t)(2 * wide_panels(kg) + narrow_panels(kg)) * VW * filter_floats(g);
+}
+
+static bool supports(const struct qd_conv_geom *g)
+{
+    (void)g;
+    return true;
+}
+
+static size_t packed(const struct qd_conv_geom *g)
+{
+    return group_floats(g) * (size_t)g->groups;
+}
+
+/* One panel: filters from 'from' on, 'n' of them, in a width of 'width'. */
+static float *pack_panel(const struct qd_conv_geom *g, const float *weight, const float *scale,
+    const int from_n_width[3], float *to)
+{
+    const int from = from_n_width[0], n = from_n_width[1], width = from_n_width[2];
+    const size_t cg = (size_t)(g->c / g->groups), taps = (size_t)(g->rh * g->rw);
+
+    for (size_t t = 0; t < taps; t++)
+        for (size_t ch = 0; ch < cg; ch++, to += width)
+            for (int i = 0; i < width; i++) {
+                size_t f = (size_t)(from + i);
+                to[i] = i < n ? weight[(f * cg + ch) * taps + t] * (scale ? scale[f] : 1) : 0;
+            }
+    return to;
+}
+
+static void pack(const struct qd_conv_geom *g, const float *weight, const float *scale, float *to)
+{
+    int kg = g->k / g->groups, wide = wide_panels(kg);
+
+    for (int i = 0; i < g->groups; i++)
+        for (int p = 0; p < wide + narrow_panels(kg); p++) {
+            int width = p < wide ? PANEL : VW, n = QD_MIN(width, kg - p * PANEL);
+            to = pack_panel(g, weight, scale, (const int[3]){i * kg + p * PANEL, n, width}, to);
+        }
+}
+
+/* ---- the plan -------------------------------------------------------------------------------- */
+
+/* Where taps and pixels lie. */
+static void plan_reader(struct plan *p)
+{
+    const struct qd_conv_geom *g = p->j->g;
+    const struct qd_tensor *in = p->j->in, *out = p->j->out, *add = p->j->ep->add;
+    struct tile *t = &p->t;
+    bool dense = qd_tensor_dense_rows(in) && g->groups == 1 && g->dil == 1;
+
+    t->ny = g->rh;
+    t->nx = dense ? 1 : g->rw;
+    t->len = (dense ? g->rw : 1) * (g->c / g->groups);
+    t->tx = (size_t)g->dil * (size_t)in->ps;
+    t->ty = (size_t)g->dil * in->rs;
+    t->ax = (size_t)g->sx * (size_t)in->ps;
+    t->ay = (size_t)g->sy * in->rs;
+    t->ox = (size_t)out->ps;
+    t->oy = out->rs;
+    t->dx = add ? (size_t)add->ps : 0;
+    t->dy = add ? add->rs : 0;
+    p->images = g->n;
+    p->my = p->j->ep->pool ? 2 : 1;
+    p->rows = g->oh / p->my;
+    p->px = g->ow;
+    p->in_row = t->ay * (size_t)p->my;
+    p->out_row = out->rs; /* with pooling two rows give one */
+    p->add_row = t->dy;
+    p->in_image = in->is;
+    p->out_image = out->is;
+    p->add_image = add ? add->is : 0;
+}
+
+/* A row is longer than the picture's where pixels go on at the same distance: 1x1 kernels without
+ * borders, and single pixels of many images. */
+static void plan_flat(struct plan *p)
+{
+    struct tile *t = &p->t;
+    bool add = p->j->ep->add != NULL;
+    size_t px = (size_t)p->px;
+
+    if (p->my == 1 && p->rows > 1 && p->in_row == px * t->ax && p->out_row == px * t->ox &&
+        (!add || p->add_row == px * t->dx)) {
+        p->px *= p->rows;
+        p->rows = 1;
+    }
+    px = (size_t)p->px;
+    if (p->rows != 1 || p->images == 1 || p->my > 1)
+        return;
+    if (px == 1) {
+        t->ax = p->in_image;
+        t->ox = p->out_image;
+        t->dx = p->add_image;
+    } else if (p->in_image != px * t->ax || p->out_image != px * t->ox ||
+               (add && p->add_image != px * t->dx)) {
+        return;
+    }
+    p->px *= p->images;
+    p->images = 1;
+}
+
+/* The shape of the tiles and the order of the loops. */
+static void plan_cut(struct plan *p)
+{
+    const struct qd_conv_geom *g = p->j->g;
+    bool one = p->wide == 0;
+    int most = p->my == 1 ? (one ? TILE_1 : TILE_2) : (one ? PAIR_1 : PAIR_2);
+    int step = p->my; /* pooled tiles are of even width */
+
+    p->tiles = QD_VEC(qd_vec_tiles)[p->my - 1];
+    p->cuts = (p->px / step + most / step - 1) / (most / step);
+    p->units = p->images * p->rows * p->cuts;
+    p->weights_outer = p->group * sizeof(float) > WEIGHTS_KEPT;
+    if (p->weights_outer)
+        p->blocks = QD_MIN(p->units, (CHUNKS + p->panels - 1) / p->panels);
+    else
+        p->blocks = QD_MIN(p->units, g->groups > 1 ? CHUNKS : 4 * CHUNKS);
+}
+
+/* ---- running --------------------------------------------------------------------------------- */
+
+/* The bias of a panel, in 'buf' where it has to be filled up. */
+static const float *panel_bias(const struct plan *p, int f, int n, float *buf)
+{
+    static const float none[PANEL];
+    const float *bias = p->j->ep->bias;
+
+    if (!bias)
+        return none;
+    if (n == PANEL || n == VW)
+        return bias + f;
+    memset(buf, 0, PANEL * sizeof(float));
+    memcpy(buf, bias + f, (size_t)n * sizeof(float));
+    return buf;
+}
+
+/* Let the tile compute plain sums into a buffer and treat them there. */
+static void run_finish(const struct plan *p, struct tile *t, int nv, int mx, int f, int n)
+{
+    float buf[TILE_MAX * PANEL];
+    struct finish fin = {.e = p->j->ep,
+        .p = buf,
+        .out = t->out,
+        .add = t->add,
+        .px = (size_t)(nv * VW),
+        .ox = t->ox,
+        .oy = t->oy,
+        .dx = t->dx,
+        .dy = t->dy,
+        .rows = p->my,
+        .cols = mx,
+        .ch = n,
+        .from = f,
+        .pool = t->pool};
+    struct tile raw = *t;
+
+    fin.py = fin.px * (size_t)mx;
+    raw.out = buf;
+    raw.ox = fin.px;
+    raw.oy = fin.py;
+    raw.add = NULL;
+    raw.lanes = VW;
+    raw.pool = false;
+    raw.act = 1;
+    p->tiles[nv - 1][mx](&raw);
+    QD_VEC(qd_vec_finish)(&fin);
+}
+
+/* Tile 'unit' of panel 'panel' of group 'group'; t is the caller's copy of p->t. */
+static void run_tile(const struct plan *p, struct tile *t, int group, int panel, int unit)
+{
+    const struct qd_conv_geom *g = p->j->g;
+    const struct qd_tensor *in = p->j->in, *out = p->j->out, *add = p->j->ep->add;
+    int row = unit / p->cuts, cut = unit % p->cuts, pairs = p->px / p->my;
+    int x0 = (int)((long)pairs * cut / p->cuts) * p->my;
+    int x1 = (int)((long)pairs * (cut + 1) / p->cuts) * p->my;
+    size_t image = (size_t)(row / p->rows), y = (size_t)(row % p->rows);
+    int nv = panel < p->wide ? 2 : 1;
+    int f = group * p->kg + panel * PANEL, n = QD_MIN(nv * VW, p->kg - panel * PANEL);
+    size_t outx = (size_t)(x0 / p->my);
+    float buf[PANEL];
+
+    t->a = qd_at(in, 0, -g->pad * g->dil, -g->pad * g->dil) + group * (g->c / g->groups) +
+           image * p->in_image + y * p->in_row + (size_t)x0 * t->ax;
+    t->b = p->j->packed + (size_t)group * p->group + (size_t)panel * PANEL * p->depth;
+    t->bias = panel_bias(p, f, n, buf);
+    t->out = out->data + f + image * p->out_image + y * p->out_row + outx * t->ox;
+    if (add)
+        t->add = add->data + f + image * p->add_image + y * p->add_row + outx * t->dx;
+    t->lanes = n - (nv - 1) * VW;
+    if (p->ramps)
+        p->tiles[nv - 1][x1 - x0](t);
+    else
+        run_finish(p, t, nv, x1 - x0, f, n);
+}
+
+static void chunk_pixels(void *ctx, int chunk, int thread)
+{
+    const struct plan *p = ctx;
+    struct tile t = p->t;
+    long from, to;
+
+    (void)thread;
+    qd_par_range(p->units, p->blocks, chunk % p->blocks, &from, &to);
+    for (long u = from; u < to; u++)
+        for (int i = 0; i < p->panels; i++)
+            run_tile(p, &t, chunk / p->blocks, i, (int)u);
+}
+
+static void chunk_weights(void *ctx, int chunk, int thread)
+{
+    const struct plan *p = ctx;
+    struct tile t = p->t;
+    int panel = chunk / p->blocks;
+    long from, to;
+
+    (void)thread;
+    qd_par_range(p->units, p->blocks, chunk % p->blocks, &from, &to);
+    for (long u = from; u < to; u++)
+        run_tile(p, &t, panel / p->panels, panel % p->panels, (int)u);
+}
+
+static void run(const struct qd_conv_job *j)
+{
+    const struct qd_conv_geom *g = j->g;
+    const struct qd_epilogue *e = j->ep;
+    struct plan p = {
+        .j = j, .depth = filter_floats(g), .group = group_floats(g), .kg = g->k / g->groups};
+
+    p.wide = wide_panels(p.kg);
+    p.panels = p.wide + narrow_panels(p.kg);
+    plan_reader(&p);
+    plan_flat(&p);
+    plan_cut(&p);
+    p.ramps = act_is_ramp(e->act, &p.t.act);
+    p.t.act2 = 1;
+    if (e->add && !act_is_ramp(e->add_act, &p.t.act2))
+        p.ramps = false;
+    p.t.pool = e->pool;
+    if (p.weights_outer)
+        qd_par(g->groups * p.panels * p.blocks, chunk_weights, &p);
+    else
+        qd_par(g->groups * p.blocks, chunk_pixels, &p);
+}
+
+const struct qd_conv_kernel QD_VEC(qd_conv_blocked) = {
+    .name = "blocked",
+    .supports = supports,
+    .can_pool = supports,
+    .packed = packed,
+    .pack = pack,
+    .run = run,
+};
+
+const struct qd_conv_kernel *const QD_VEC(qd_vec_conv_kernels)[] = {&QD_VEC(qd_conv_blocked), NULL};

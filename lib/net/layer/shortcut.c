@@ -2,7 +2,8 @@
 /*
  * [shortcut]: the previous layer plus other layers, each with an optional trained weight, then an
  * activation (spec darknet.md 2.5).  A source with fewer channels is added to the first ones, of a
- * source with more only the first ones are added.
+ * source with more only the first ones are added.  A single source that is s times as wide and as
+ * high is read at every s-th pixel, which is what the published ResNets were trained with.
  */
 #include <math.h>
 
@@ -27,7 +28,8 @@ struct shortcut {
     bool weighted, per_channel, softmax;
     bool factors; /* alpha and beta instead of trained weights */
     float alpha, beta;
-    bool equal; /* all sources have the same number of channels */
+    bool equal; /* all sources have the same shape */
+    int stride; /* above 1: the only source is read at every stride-th pixel */
 };
 
 static int read_weights(struct qd_layer *l, struct qd_keys *k)
@@ -73,9 +75,11 @@ static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
     for (int i = 1; i <= n; i++) {
         int h, w, c;
         qd_layer_source(l, i, &h, &w, &c);
-        if (qd_layer_same_size(l, k, "from", i) < 0)
+        if (n == 1 && w > l->iw && w % l->iw == 0 && h % l->ih == 0 && h / l->ih == w / l->iw)
+            v->stride = w / l->iw;
+        else if (qd_layer_same_size(l, k, "from", i) < 0)
             return -1;
-        v->equal &= c == l->ic;
+        v->equal &= c == l->ic && w == l->iw;
     }
     if (v->act == QD_PRELU)
         return qd_key_fault(k, QD_EUNSUP, "activation",
@@ -136,6 +140,19 @@ static void pack(struct qd_layer *l, const struct qd_ops *ops, const float *para
     }
 }
 
+/* Every s-th pixel of every s-th row of t, as a tensor without a border. */
+static struct qd_tensor every(const struct qd_tensor *t, int s)
+{
+    struct qd_tensor v = *t;
+
+    v.h /= s;
+    v.w /= s;
+    v.border = 0;
+    v.ps *= s;
+    v.rs *= (size_t)s;
+    return v;
+}
+
 static void forward(struct qd_layer *l, const struct qd_pass *p)
 {
     const struct shortcut *v = l->priv;
@@ -145,7 +162,15 @@ static void forward(struct qd_layer *l, const struct qd_pass *p)
         .weight = v->weighted || v->factors ? p->packed : NULL,
         .per_channel = v->per_channel,
         .act = apart || p->raw ? QD_LINEAR : v->act};
+    struct qd_tensor thin;
+    const struct qd_tensor *in[2];
 
+    if (v->stride > 1) {
+        thin = every(p->in[1], v->stride);
+        in[0] = p->in[0];
+        in[1] = &thin;
+        s.in = in;
+    }
     p->ops->sum(&s, p->out);
     if (apart && !p->raw)
         p->ops->act(p->out, p->out, v->act, NULL);

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+#
+# Every '.Dl $ ...' line of every page is typed in a copy of the tree, in the order of the page, and
+# must end with status 0 and say nothing on standard error.  Examples with a real model or data set
+# run where the real data is.
+. "$(dirname "$0")/../lib.sh"
+
+mkdir tree
+(cd "$QD_ROOT" && tar -cf - --exclude './build*' --exclude ./.git cfg data man README.md \
+    2>/dev/null) | (cd tree && tar -xf -)
+real=
+if [ -d "$QD_SHARED/data/models" ]; then
+    real=1
+    cp "$QD_SHARED"/data/models/yolo-fastest-1.1.* "$QD_SHARED"/data/models/dog.jpg tree/
+    mkdir tree/photos
+    find "$QD_SHARED/data/coco128/images" -name '*.jpg' | sort | head -n 12 >some
+    (cd tree/photos && while read -r f; do ln -s "$f" .; done) <some
+    cp "$QD_SHARED/data/coco128/coco.names" "$QD_SHARED/data/coco128/darknet-detections.json" tree/
+    find "$QD_SHARED/data/coco128/images" -name '*.jpg' | sort >tree/coco128.txt
+    printf 'classes=80\nvalid=coco128.txt\nnames=coco.names\n' >tree/coco128.data
+fi
+cd tree || exit 99
+
+for page in man/*.[1-9]; do
+    sed -n 's/^\.Dl \$ //p' "$page" | sed 's/\\&//g; s/\\e/\\/g; s/\\-/-/g' >../lines
+    n=0
+    while IFS= read -r line; do
+        n=$((n + 1))
+        case $line in
+        *yolo-fastest* | *coco128* | *photos* | *dog.jpg*)
+            if [ -z "$real" ]; then
+                skip 1 "$(basename "$page") $n: no real data"
+                continue
+            fi
+            ;;
+        esac
+        case $line in
+        *ffmpeg*)
+            if ! command -v ffmpeg >/dev/null; then
+                skip 1 "$(basename "$page") $n: ffmpeg is not installed"
+                continue
+            fi
+            ;;
+        esac
+        status 0 "$(basename "$page") $n: $line" sh -c "$line" </dev/null
+    done <../lines
+done
+finish

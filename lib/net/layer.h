@@ -122,7 +122,7 @@ struct qd_layer_type {
     void (*need)(struct qd_layer *l, const struct qd_ops *ops, int n, struct qd_need *need);
     /* Parameters (the model's whole block) into 'packed'; NULL: nothing to pack. */
     void (*pack)(struct qd_layer *l, const struct qd_ops *ops, const float *params, float *packed);
-    /* NULL for layers that are an alias or a slice. */
+    /* NULL: nothing ever runs.  Not called for a layer whose place is ALIAS or SLICE. */
     void (*forward)(struct qd_layer *l, const struct qd_pass *p);
     /* Whether this layer can be the tail of the layer that feeds source 0; fills f. NULL: never. */
     bool (*fuse)(const struct qd_layer *l, struct qd_fuse *f);

@@ -235,7 +235,8 @@ void qd_net_run_layer(struct qd_net *net, int layer, bool raw)
     const struct qd_step *s = &net->plan.step[layer];
     struct qd_layer *l = &net->graph->layer[layer];
 
-    if (s->layer < 0 || !l->type->forward)
+    if (s->layer < 0 || !l->type->forward || l->place == QD_PLACE_ALIAS ||
+        l->place == QD_PLACE_SLICE)
         return;
     clean_border(net, s->out, layer);
     net->pass[layer].raw = raw;

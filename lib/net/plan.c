@@ -281,6 +281,9 @@ int qd_plan_make(struct qd_plan *p, struct qd_graph *g, const struct qd_ops *ops
         p->step[i] = (struct qd_step){.layer = i, .out = i + 1, .add = -1, .fuse.add = -1};
         p->value[i + 1].kept = p->value[i + 1].readers == 0 || g->layer[i].type->head;
     }
+    for (int i = g->nlayers - 1; i > 0; i--) /* what a kept alias shows is kept as well */
+        if (p->value[i + 1].kept && g->layer[i].place == QD_PLACE_ALIAS)
+            p->value[g->layer[i].in[0] + 1].kept = true;
     if (place_values(p, g, a, err) < 0)
         return -1;
     for (int i = 0; i < g->nlayers && !keep_all; i++)

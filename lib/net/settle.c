@@ -52,6 +52,11 @@ static struct qd_net *small_net(const struct qd_model *m, struct qd_error *err)
         struct qd_net *net = qd_net_new(m, &o, &ignored);
         if (net)
             return net;
+        if (ignored.code == QD_ENOMEM) { /* a larger one would not fit either */
+            if (err)
+                *err = ignored;
+            return NULL;
+        }
     }
     o.h = o.w = 0;
     return qd_net_new(m, &o, err);

@@ -271,7 +271,7 @@ const char *qd_key_word(struct qd_keys *k, const char *name)
 
 /* -------------------------------------------------------------------- lists ------------------- */
 
-/* Read a list; ints or floats (the other is NULL) get up to 'max' numbers. */
+/* Read a list; ints or floats (or neither: the others are NULL) get up to 'max' numbers. */
 static int list(struct qd_keys *k, const char *name, int *ints, float *floats, int max)
 {
     const struct qd_cfg_key *key = known(k, name);
@@ -291,7 +291,7 @@ static int list(struct qd_keys *k, const char *name, int *ints, float *floats, i
             break;
         if (ints)
             ints[n] = (int)x;
-        else
+        else if (floats)
             floats[n] = (float)x;
         s = s[len] ? s + len + 1 : NULL;
     }
@@ -344,6 +344,17 @@ static bool harmless(const struct qd_cfg_key *key, const char *value)
     return (qd_num_double(value, &x) && x == 0) || (key->def && strcmp(key->def, value) == 0);
 }
 
+/* Hold a value against the table, whether or not anyone will ask for it. */
+static void check_value(struct qd_keys *k, const struct qd_cfg_key *key)
+{
+    if (key->type == QD_KEY_INT || key->type == QD_KEY_FLOAT)
+        (void)scalar(k, key->name);
+    else if (key->type == QD_KEY_WORD)
+        (void)qd_key_word(k, key->name);
+    else if (key->type == QD_KEY_INTS || key->type == QD_KEY_FLOATS)
+        (void)list(k, key->name, NULL, NULL, INT_MAX);
+}
+
 int qd_keys_check(struct qd_keys *k)
 {
     const struct qd_cfg_section *s = qd_cfg_section(k->cfg, k->section);
@@ -357,6 +368,8 @@ int qd_keys_check(struct qd_keys *k)
                 qd_key_line(k, key->name), key->name, s->name);
         else if (key->type == QD_KEY_REFUSED && !harmless(key, s->pair[i].value) && !k->failed)
             bad_value(k, QD_EUNSUP, key->name, "is not supported, it would be another network");
+        else if (!k->failed)
+            check_value(k, key);
     }
     return k->failed ? -1 : 0;
 }

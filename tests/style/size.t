@@ -10,7 +10,6 @@ END
 
 # Function, why it may have more parameters.  At most five.
 cat >wide_functions <<'END'
-qd_eval_add two arrays with their counts, and the image they belong to
 END
 
 files()

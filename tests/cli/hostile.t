@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: MIT
+# shellcheck disable=SC2317,SC2059
+#
+# Hostile input.  Every case here is one damaged file or option; the command must say what is wrong
+# in exactly one line that names the file (and the line in it), exit with 1 (2 for misuse, and then
+# the synopsis may follow), print nothing else, and leave no file behind.
+. "$(dirname "$0")/../lib.sh"
+
+cases=0
+
+# judge STATUS NAME ERE: the last run, whose exit status is in $rc.
+judge()
+{
+    why=
+    want=$1
+    cases=$((cases + 1))
+    [ "$rc" -eq "$want" ] || why="exit status $rc, expected $want"
+    lines=$(($(wc -l <"$ERR")))
+    if [ "$want" -eq 1 ]; then
+        [ $lines -eq 1 ] || why="$why; $lines lines of errors"
+    else
+        sed -n 2p "$ERR" | grep -q '^usage: ' || [ $lines -eq 1 ] || why="$why; what is line 2?"
+    fi
+    head -n 1 "$ERR" | grep -qE -e "^qd-[a-z]+: $3" || why="$why; expected '$3'"
+    # One sentence: printable, of a length that can be read, not ending in a full stop.
+    head -n 1 "$ERR" | grep -qE -e '^[ -~]{12,300}[^.]$' || why="$why; no clear line"
+    [ ! -s "$OUT" ] || why="$why; something on standard output"
+    ls -A >"$QD_TMP.io/after"
+    cmp -s "$QD_TMP.io/before" "$QD_TMP.io/after" || why="$why; the folder changed"
+    [ -z "$why" ]
+    tap_report $? "$2" && return 0
+    diag "$why"
+    tap_show 'standard output' "$OUT"
+    tap_show 'standard error' "$ERR"
+    return 0
+}
+
+# try STATUS NAME ERE COMMAND...
+try()
+{
+    t_status=$1
+    t_name=$2
+    t_ere=$3
+    shift 3
+    ls -A >"$QD_TMP.io/before"
+    "$@" >"$OUT" 2>"$ERR" </dev/null
+    rc=$?
+    judge "$t_status" "$t_name" "$t_ere"
+}
+
+# ---- cfg ---------------------------------------------------------------------------------------
+
+cat >base.cfg <<'END'
+[net]
+width=32
+height=32
+channels=3
+[convolutional]
+filters=8
+size=3
+stride=2
+pad=1
+activation=leaky
+[convolutional]
+filters=18
+size=1
+activation=linear
+[yolo]
+mask=0,1,2
+anchors=4,4, 8,8, 16,16
+classes=1
+num=3
+END
+status 0 'the cfg that is damaged below is good' qd-info -c base.cfg
+
+# cfg_is LINE NAME ERE: x.cfg, from standard input; the message names the line (0: only the file).
+cfg_is()
+{
+    cat >x.cfg
+    place=x\\.cfg:$1
+    [ "$1" -ne 0 ] || place=
+    try 1 "cfg: $2" "$place.*$3" qd-info -c x.cfg
+}
+
+# edit LINE NAME ERE SED-SCRIPT: base.cfg, edited.
+edit()
+{
+    sed "$4" base.cfg >edited
+    cfg_is "$1" "$2" "$3" <edited
+}
+
+cfg_is 0 'empty' 'x\.cfg' </dev/null
+echo '# only a comment' >t
+cfg_is 0 'only a comment' 'x\.cfg' <t
+echo '[net]' >t
+cfg_is 0 'no layer' 'x\.cfg' <t
+printf '[net]\nwidth=\000\001\377\n' >t
+cfg_is 2 'bytes that are no text' '' <t
+head -c 3000 /dev/zero >t
+cfg_is 1 'zeros' '' <t
+edit 1 'key before any section' 'width' 1d
+edit 1 'the first section is a layer' 'convolutional' 1,4d
+edit 5 'unknown section' 'convolutionl' '5s/al/l/'
+edit 5 'section without a closing bracket' '' '5s/]//'
+edit 15 'text after a section' 'yolo' '15s/$/x/'
+edit 2 'width 0' 'width' '2s/32/0/'
+edit 2 'negative width' 'width' '2s/32/-32/'
+edit 2 'width is a word' 'width' '2s/32/wide/'
+edit 0 'width and height of 10^9' '' '2,3s/32/1000000000/'
+edit 4 'no channel' 'channels' '4s/3/0/'
+edit 6 'no filter' 'filters' '6s/8/0/'
+edit 6 'negative filters' 'filters' '6s/8/-8/'
+edit 6 'filters is a fraction' 'filters' '6s/8/8.5/'
+edit 6 'filters beyond any integer' 'filters' '6s/8/99999999999999999999/'
+edit 0 'filters of 2^31 - 1' '' '6s/8/2147483647/'
+edit 7 'kernel of size 0' 'size' '7s/3/0/'
+edit 7 'kernel larger than the padded input' '' '7s/3/99/;9d'
+edit 7 'kernel of size 10^9' 'size' '7s/3/1000000000/'
+edit 8 'stride 0' 'stride' '8s/2/0/'
+edit 8 'negative stride' 'stride' '8s/2/-1/'
+edit 0 'padding of 10^9' 'padding' '9s/.*/padding=1000000000/'
+edit 9 'dilation 0' 'dilation' '9s/.*/dilation=0/'
+edit 9 'groups 0' 'groups' '9s/.*/groups=0/'
+edit 0 'groups that do not divide' 'groups' '9s/.*/groups=5/'
+edit 10 'unknown activation' 'leeky' '10s/leaky/leeky/'
+edit 0 'share_index of a layer that is not there' 'share_index' '9s/.*/share_index=7/'
+edit 0 'filters that do not suit the head' '18' '12s/18/17/'
+edit 0 'too few anchors' 'anchors' '17s/, 16,16//'
+edit 17 'an anchor that is no number' 'anchors' '17s/16,16/16,x/'
+edit 17 'a negative anchor' 'anchors' '17s/16,16/16,-16/'
+edit 16 'mask beyond num' 'mask' '16s/2/9/'
+edit 16 'negative mask' 'mask' '16s/0/-1/'
+edit 18 'negative classes' 'classes' '18s/1/-1/'
+edit 18 'classes of 10^9' '' '18s/1/1000000000/'
+edit 19 'num of 10^9' 'num' '19s/3/1000000000/'
+edit 0 'unknown policy' 'slow' '4s/$/\npolicy=slow/'
+
+# layer LINE NAME ERE LINES: base.cfg up to its first layer, then LINES from line 11.
+layer()
+{
+    head -n 10 base.cfg >edited
+    printf "$4" >>edited
+    cfg_is "$1" "$2" "$3" <edited
+}
+
+layer 11 'route without layers' 'layers' '[route]\n'
+layer 12 'route to a layer that is not there' '7' '[route]\nlayers=7\n'
+layer 12 'route to before the first' '-9' '[route]\nlayers=-9\n'
+layer 12 'route to itself' '1' '[route]\nlayers=1\n'
+layer 12 'route to nothing' 'layers' '[route]\nlayers=,\n'
+layer 12 'route to a word' 'layers' '[route]\nlayers=-1,x\n'
+layer 0 'route of sizes that differ' '' '[maxpool]\nsize=2\nstride=2\n[route]\nlayers=-1,-2\n'
+layer 0 'route of groups that do not divide' 'groups' '[route]\nlayers=-1\ngroups=3\ngroup_id=0\n'
+layer 0 'route of a group that is not there' 'group' '[route]\nlayers=-1\ngroups=2\ngroup_id=2\n'
+layer 11 'shortcut from nothing' 'from' '[shortcut]\nactivation=linear\n'
+layer 12 'shortcut from before the first' '-9' '[shortcut]\nfrom=-9\nactivation=linear\n'
+layer 0 'shortcut of sizes that differ' '' \
+    '[upsample]\nstride=2\n[shortcut]\nfrom=-2\nactivation=linear\n'
+layer 12 'shortcut with unknown weights' 'weights_type' \
+    '[shortcut]\nweights_type=per_pixel\nfrom=-1\nactivation=linear\n'
+layer 12 'upsample by 0' 'stride' '[upsample]\nstride=0\n'
+layer 0 'upsample by 10^6' '' '[upsample]\nstride=1000000\n'
+layer 0 'reorg that does not divide' '' '[reorg]\nstride=3\n'
+layer 12 'pool of negative size' 'size' '[maxpool]\nsize=-1\nstride=1\n'
+layer 12 'dropout with nan' 'probability' '[dropout]\nprobability=nan\n'
+layer 12 'no output' 'output' '[connected]\noutput=0\n'
+layer 0 'outputs of 10^9' '' '[connected]\noutput=1000000000\nactivation=linear\n'
+layer 11 'a layer that we do not have' 'lstm' '[lstm]\noutput=8\n'
+layer 12 'softmax groups that do not divide' 'groups' '[softmax]\ngroups=7\n'
+layer 0 'scale_channels of a map that does not suit' '' '[scale_channels]\nfrom=-1\n'
+{
+    head -n 4 base.cfg
+    awk 'BEGIN { for (i = 0; i < 40; i++) print "[upsample]\nstride=2" }'
+} >t
+cfg_is 0 'forty doublings of the size' '' <t
+rm -f x.cfg edited t
+try 1 'cfg: not there' ".*'none\\.cfg': No such file or directory" qd-info -c none.cfg
+try 1 'cfg: a folder' ".*'/': Is a directory" qd-info -c /
+
+# ---- weights -----------------------------------------------------------------------------------
+
+status 0 'weights to damage' qd-info -c base.cfg -r 1 -o good
+size=$(($(wc -c <good.weights)))
+n1=$((8 * 27 + 8))
+ok 'they have the expected size' test $size -eq $((20 + 4 * (n1 + 18 * 8 + 18)))
+status 0 'and are accepted' qd-info -c base.cfg -w good.weights
+
+# weights NAME ERE: x.weights from standard input.
+weights()
+{
+    cat >x.weights
+    try 1 "weights: $1" "x\\.weights.*$2" qd-info -c base.cfg -w x.weights
+}
+
+weights 'empty' '' </dev/null
+for n in 1 15 19; do
+    head -c $n good.weights >t
+    weights "$n bytes" '' <t
+done
+head -c 20 good.weights >t
+weights 'only the header' 'offset 20: .*header' <t
+head -c $((20 + 4 * 8)) good.weights >t
+weights 'nothing after the first array' 'layer 0.*weights.*216' <t
+head -c $((size - 4)) good.weights >t
+weights 'one value too few' 'layer 1.*weights.*144.*143' <t
+head -c $((size - 1)) good.weights >t
+weights 'one byte too few' 'layer 1.*weights' <t
+head -c $((20 + 4 * n1)) good.weights >t
+weights 'the second layer missing' 'offset 916: .*layer 0.*1 of 2' <t
+{ cat good.weights; printf '1234'; } >t
+weights 'four bytes too many' '' <t
+{ cat good.weights; cat good.weights; } >t
+weights 'twice the file' '' <t
+{ printf '\000\000\000\000\001\000\000\000\000\000\000\000'; tail -c +13 good.weights; } >t
+weights 'the version of a 16-byte header' '' <t
+{ printf '\377\377\377\377\377\377\377\377\377\377\377\377'; tail -c +13 good.weights; } >t
+weights 'a version of -1' '' <t
+{ head -c 20 good.weights; printf '\000\000\300\177'; tail -c +25 good.weights; } >t
+weights 'a value that is no number' 'layer 0' <t
+weights 'a text' '' <base.cfg
+rm -f x.weights t
+try 1 'weights: not there' ".*'none\\.weights': No such file" qd-info -c base.cfg -w none.weights
+try 1 'weights: a folder' ".*'/': Is a directory" qd-info -c base.cfg -w /
+try 1 'weights: an endless file' '.*/dev/zero' qd-info -c base.cfg -w /dev/zero
+
+# ---- output that must not appear, or not be replaced -------------------------------------------
+
+echo precious >kept.cfg
+try 1 'output: a file that exists' ".*'kept\\.cfg'.*exists" qd-info -c base.cfg -r 1 -o kept
+ok 'it was not touched' grep -qx precious kept.cfg
+rm -f kept.cfg
+try 1 'output: a folder that is not there' ".*no/x\\.cfg" qd-info -c base.cfg -r 1 -o no/x
+try 1 'output: damaged cfg' ".*'filters=0'" qd-info -c base.cfg -r 1 -D 0.filters=0 -o x
+try 1 'standard output is full' '.*No space left' sh -c 'qd-info -c base.cfg >/dev/full'
+
+# ---- options -----------------------------------------------------------------------------------
+
+option()
+{
+    o_name=$1
+    o_ere=$2
+    shift 2
+    try 2 "option: $o_name" "$o_ere" "$@"
+}
+
+# define NAME ERE TEXT
+define()
+{
+    try 1 "-D: $1" ".*$2" qd-info -c base.cfg -D "$3"
+}
+
+option 'none at all' '.*-c' qd-info
+option 'an unknown letter' ".*'?-Z" qd-info -c base.cfg -Z
+option 'an unknown word' '.*--colour' qd-info -c base.cfg --colour
+option 'no argument' '.*-c' qd-info -c
+option 'an operand too many' '.*extra' qd-info -c base.cfg extra
+option 'a number that is a word' '.*many' qd-bench -c base.cfg -r many
+option 'a number with a tail' '.*3x' qd-bench -c base.cfg -r 3x
+option 'a number beyond any integer' '.*99999999999999999999' \
+    qd-bench -c base.cfg -r 99999999999999999999
+option 'no run' ".*'?0'?" qd-bench -c base.cfg -r 0
+option 'negative threads' '.*-1' qd-bench -c base.cfg -j -1
+option 'a million threads' '.*1000000' qd-bench -c base.cfg -j 1000000
+option 'size 0' '.*0' qd-bench -c base.cfg -i 0
+option 'half a size' '.*32x' qd-bench -c base.cfg -i 32x
+option 'a size of 10^6' '.*1000000' qd-bench -c base.cfg -i 1000000x1000000
+define 'no value' 'net\.width' net.width
+define 'no key' 'net' net=3
+define 'nothing' '' ''
+define 'a section that is not there' 'lstm' lstm.output=3
+define 'a layer that is not there' '99' 99.filters=8
+define 'a value that is wrong' 'width' net.width=wide
+try 1 'QD_CPU: an unknown level' '.*QD_CPU.*abacus' env QD_CPU=abacus qd-bench -c base.cfg -r 1
+
+ok "at least 60 cases ($cases so far)" test $cases -ge 60
+finish

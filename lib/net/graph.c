@@ -103,6 +103,11 @@ int qd_layer_act(struct qd_layer *l, struct qd_keys *k)
     return a;
 }
 
+double qd_layer_bn_eps(const struct qd_layer *l)
+{
+    return (double)l->graph->bn_eps;
+}
+
 void qd_layer_net_size(const struct qd_layer *l, int *h, int *w, int *c)
 {
     *h = l->graph->h;
@@ -119,6 +124,7 @@ static int read_net(struct qd_graph *g, int h, int w, bool quiet, struct qd_erro
     g->h = h ? h : qd_key_int(&k, "height");
     g->w = w ? w : qd_key_int(&k, "width");
     g->c = qd_key_int(&k, "channels");
+    g->bn_eps = qd_key_float(&k, "bn_eps");
     g->letter_box = qd_key_int(&k, "letter_box") != 0;
     if (k.failed)
         return -1;

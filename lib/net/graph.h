@@ -13,6 +13,7 @@ struct qd_graph {
     const struct qd_cfg *cfg; /* borrowed */
     int h, w, c;              /* input */
     bool letter_box;
+    float bn_eps;
     int nlayers;
     struct qd_layer *layer;
     size_t nparams; /* floats in the parameter block */

@@ -152,6 +152,8 @@ const struct qd_param *qd_layer_find_param(const struct qd_layer *l, const char 
 struct qd_arena *qd_layer_arena(struct qd_layer *l);
 /* The activation of key 'activation'; a fault with file:line when unknown.  Returns enum qd_act. */
 int qd_layer_act(struct qd_layer *l, struct qd_keys *k);
+/* What batch normalization adds to the variance inside the root: [net] bn_eps. */
+double qd_layer_bn_eps(const struct qd_layer *l);
 /* Size of the net's input. */
 void qd_layer_net_size(const struct qd_layer *l, int *h, int *w, int *c);
 

@@ -111,6 +111,8 @@ const struct qd_cfg_key qd_net_keys[] = {
     QD_K_INT("height", "0", 0, 65536, "height of the input in pixels"),
     QD_K_INT("channels", "0", 0, 65536, "channels of the input"),
     QD_K_INT("inputs", NULL, 1, 2147483647, "size of an input that is no image"),
+    {"bn_eps", QD_KEY_FLOAT, "0.00001", 0, 1, NULL,
+        "batch normalization divides by the root of the variance plus this (OpenCV: 0.000001)"},
     QD_K_FLAG("letter_box", "0", "1: fit images with gray bars instead of stretching them"),
     QD_K_INT("batch", "1", 1, 1048576, "training: images of one update"),
     QD_K_INT("subdivisions", "1", 1, 1048576, "training: parts into which a batch is cut"),

@@ -128,7 +128,7 @@ void qd_layer_fold_bn(const struct qd_layer *l, const float *params, float *mul,
     size_t n = qd_layer_find_param(l, "scales")->count;
 
     for (size_t i = 0; i < n; i++) {
-        double m = (double)scale[i] / sqrt((double)var[i] + 1e-5);
+        double m = (double)scale[i] / sqrt((double)var[i] + qd_layer_bn_eps(l));
         mul[i] = (float)m;
         add[i] = (float)((double)bias[i] - m * (double)mean[i]);
     }

@@ -15,23 +15,22 @@ struct pool {
     float scale;
 };
 
-/* The maximum, or the mean, of the cells of channel c in the window of output (y, x). */
-static float window(const struct pool *p, int n, int y, int x, int c, bool mean)
+/* One output pixel: the maximum, or the mean, of the cells of its window that exist. */
+static void window(const struct pool *p, float *q, const int n_y_x[3], bool mean)
 {
     const struct qd_pool_geom *g = p->g;
-    float max = 0, sum = 0;
+    int channels = p->out->c, y0 = n_y_x[1] * g->sy + g->off, x0 = n_y_x[2] * g->sx + g->off;
     int cells = 0;
 
-    for (int i = 0; i < g->size * g->size; i++) {
-        int iy = y * g->sy + g->off + i / g->size, ix = x * g->sx + g->off + i % g->size;
-        if (iy < 0 || iy >= p->in->h || ix < 0 || ix >= p->in->w)
-            continue;
-        float v = qd_at(p->in, n, iy, ix)[c];
-        sum += v;
-        max = !cells || v > max ? v : max;
-        cells++;
-    }
-    return !mean ? max : cells ? sum / (float)cells : 0;
+    memset(q, 0, (size_t)channels * sizeof(float));
+    for (int y = QD_MAX(y0, 0); y < QD_MIN(y0 + g->size, p->in->h); y++)
+        for (int x = QD_MAX(x0, 0); x < QD_MIN(x0 + g->size, p->in->w); x++, cells++) {
+            const float *v = qd_at(p->in, n_y_x[0], y, x);
+            for (int c = 0; c < channels; c++)
+                q[c] = mean ? q[c] + v[c] : !cells || v[c] > q[c] ? v[c] : q[c];
+        }
+    for (int c = 0; mean && cells && c < channels; c++)
+        q[c] /= (float)cells;
 }
 
 static void pool(const struct pool *p, bool mean)
@@ -39,8 +38,7 @@ static void pool(const struct pool *p, bool mean)
     for (int n = 0; n < p->out->n; n++)
         for (int y = 0; y < p->out->h; y++)
             for (int x = 0; x < p->out->w; x++)
-                for (int c = 0; c < p->out->c; c++)
-                    qd_at(p->out, n, y, x)[c] = window(p, n, y, x, c, mean);
+                window(p, qd_at(p->out, n, y, x), (const int[]){n, y, x}, mean);
 }
 
 static void ref_maxpool(

@@ -62,7 +62,7 @@
 #define UNROLL_ALL QD_PRAGMA(clang loop unroll(full))
 #else
 #define UNROLL(n) QD_PRAGMA(GCC unroll n)
-#define UNROLL_ALL QD_PRAGMA(GCC unroll 32)
+#define UNROLL_ALL QD_PRAGMA(GCC unroll 128)
 #endif
 
 typedef float vf __attribute__((vector_size(VW * 4)));

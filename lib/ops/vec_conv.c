@@ -310,4 +310,5 @@ const struct qd_conv_kernel QD_VEC(qd_conv_blocked) = {
     .run = run,
 };
 
-const struct qd_conv_kernel *const QD_VEC(qd_vec_conv_kernels)[] = {&QD_VEC(qd_conv_blocked), NULL};
+const struct qd_conv_kernel *const QD_VEC(qd_vec_conv_kernels)[] = {
+    &QD_VEC(qd_conv_depthwise), &QD_VEC(qd_conv_blocked), NULL};

@@ -199,5 +199,6 @@ struct finish {
 void QD_VEC(qd_vec_finish)(const struct finish *f);
 
 extern const struct qd_conv_kernel QD_VEC(qd_conv_blocked);
+extern const struct qd_conv_kernel QD_VEC(qd_conv_depthwise);
 
 #endif

@@ -47,6 +47,27 @@ int cmd_fail(const struct qd_error *err)
     return 1;
 }
 
+int cmd_failf(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    cmd_vprint("", fmt, ap);
+    va_end(ap);
+    return 1;
+}
+
+int cmd_error_set(struct qd_error *err, enum qd_code code, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    err->code = code;
+    vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
+    va_end(ap);
+    return -1;
+}
+
 void cmd_error(struct qd_error *err)
 {
     cmd_fail(err);
@@ -120,4 +141,73 @@ struct qd_model *cmd_model(struct qd_error *err)
     cmd_note("%s: version %d.%d.%d, seen %llu images, %d layers read", cmd.weights, info.major,
         info.minor, info.revision, (unsigned long long)info.seen, info.layers);
     return m;
+}
+
+static struct qd_net *take(struct qd_model *m, struct qd_error *err)
+{
+    const struct qd_net_opts opts = {.w = cmd.size.w, .h = cmd.size.h};
+    struct qd_net *net = qd_net_take(m, &opts, err);
+    size_t activations, packed;
+
+    if (net) {
+        qd_net_memory(net, &activations, &packed);
+        cmd_note("activations %zu bytes, packed weights %zu bytes", activations, packed);
+    }
+    return net;
+}
+
+struct qd_net *cmd_net(struct qd_error *err)
+{
+    struct qd_model *m = cmd_model(err);
+
+    return m ? take(m, err) : NULL;
+}
+
+struct qd_net *cmd_detector(struct qd_error *err)
+{
+    struct qd_model *m = cmd_model(err);
+
+    if (m && qd_model_classes(m) == 0) {
+        cmd_error_set(err, QD_EARG, "%s: the net has no detection head", cmd.cfg);
+        qd_model_free(m);
+        return NULL;
+    }
+    return m ? take(m, err) : NULL;
+}
+
+int cmd_names(const char *path, int classes, struct qd_names **names, struct qd_error *err)
+{
+    struct qd_data *data = NULL;
+    int ret = 0;
+
+    *names = NULL;
+    if (!path && cmd.data) {
+        data = qd_data_load(cmd.data, err);
+        if (!data)
+            return -1;
+        if (qd_data_get(data, "names") && !(path = qd_data_path(data, "names", err)))
+            ret = -1;
+    }
+    if (path) {
+        *names = qd_names_load(path, err);
+        ret = *names ? 0 : -1;
+        if (ret == 0 && classes && qd_names_count(*names) != classes) {
+            ret = cmd_error_set(err, QD_EFORMAT, "%s: %d names for %d classes", path,
+                qd_names_count(*names), classes);
+            qd_names_free(*names);
+            *names = NULL;
+        }
+    }
+    qd_data_free(data);
+    return ret;
+}
+
+int cmd_detect(struct qd_net *net, const struct cmd_input *in, const struct qd_image *img,
+    const struct qd_detect_opts *opts, struct qd_dets *out, struct qd_error *err)
+{
+    qd_net_set_resampler(net, (enum qd_resampler)in->resampler);
+    if (qd_net_set_image(net, 0, img, in->letterbox ? QD_FIT_LETTERBOX : QD_FIT_MODEL, err) < 0)
+        return -1;
+    qd_net_forward(net);
+    return qd_net_detect(net, 0, opts, out, err);
 }

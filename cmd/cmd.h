@@ -115,7 +115,10 @@ int cmd_misuse(const char *fmt, ...) QD_PRINTF(1, 2);
 
 /* "name: message" on standard error; returns 1 for main to return. */
 int cmd_fail(const struct qd_error *err);
-/* The same when the command goes on with the next file: clears 'err', and cmd_finish() gives 1. */
+/* The same with a message of the command's own. */
+int cmd_failf(const char *fmt, ...) QD_PRINTF(1, 2);
+/* Like cmd_fail when the command goes on with the next file: clears 'err', and cmd_finish()
+ * gives 1. */
 void cmd_error(struct qd_error *err);
 /* "name: warning: ..." unless -q; "name: ..." with -v only. */
 void cmd_warn(const char *fmt, ...) QD_PRINTF(1, 2);
@@ -127,6 +130,40 @@ int cmd_finish(void);
 /* The model that -c, -D and -w say (without -w all parameters are zero); checks the kernel level
  * first (QD_CPU), and -v tells it. */
 struct qd_model *cmd_model(struct qd_error *err) QD_MUSTCHECK;
+
+/* The net of the model that cmd_model() gives, at the size that -i says. */
+struct qd_net *cmd_net(struct qd_error *err) QD_MUSTCHECK;
+/* The same for a net that must detect something. */
+struct qd_net *cmd_detector(struct qd_error *err) QD_MUSTCHECK;
+/* The class names: of the file 'path', else names= of -d, else *names is NULL.  Their number must
+ * be 'classes' (0: any). */
+int cmd_names(
+    const char *path, int classes, struct qd_names **names, struct qd_error *err) QD_MUSTCHECK;
+/* Fill in an error of the command's own; returns -1. */
+int cmd_error_set(struct qd_error *err, enum qd_code code, const char *fmt, ...) QD_PRINTF(3, 4);
+
+/* Options that qd-detect and qd-map share: how a picture becomes the input of a net. */
+struct cmd_input {
+    bool letterbox, exif;
+    int resampler; /* enum qd_resampler */
+};
+#define CMD_OPT_LETTERBOX(in)                                                                      \
+    {                                                                                              \
+        'l', "letterbox", CMD_FLAG, &(in).letterbox, NULL,                                         \
+            "keep the aspect of pictures, with gray bars [as the cfg says]", 0, 0, false           \
+    }
+#define CMD_OPT_RESAMPLE(in)                                                                       \
+    {                                                                                              \
+        's', "resample", CMD_CHOICE, &(in).resampler, "darknet|halfpixel",                         \
+            "how pictures are scaled", 0, 0, false                                                 \
+    }
+#define CMD_OPT_EXIF(in)                                                                           \
+    {                                                                                              \
+        'e', "exif", CMD_FLAG, &(in).exif, NULL, "turn photos as their EXIF data say", 0, 0, false \
+    }
+/* Detections of one picture, which 'in' says how to scale. */
+int cmd_detect(struct qd_net *net, const struct cmd_input *in, const struct qd_image *img,
+    const struct qd_detect_opts *opts, struct qd_dets *out, struct qd_error *err) QD_MUSTCHECK;
 
 /*
  * Progress on standard error: a bar with rate and time left on a terminal, one line a minute

@@ -101,10 +101,10 @@ static void round_trip(const struct qd_model *m)
     const char *out = tap_tmp("copy.weights");
 
     OK(qd_model_save(m, out, false, &err) == 0, "save %s", err.msg);
-    OK(qd_io_slurp(weights_path, 1 << 24, &a, &err) == 0 &&
-            qd_io_slurp(out, 1 << 24, &b, &err) == 0 && a.len == b.len &&
-            memcmp(a.data, b.data, a.len) == 0,
-        "load and save give the same %zu bytes", a.len);
+    bool same = qd_io_slurp(weights_path, 1 << 24, &a, &err) == 0 &&
+                qd_io_slurp(out, 1 << 24, &b, &err) == 0 && a.len == b.len &&
+                memcmp(a.data, b.data, a.len) == 0;
+    OK(same, "load and save give the same %zu bytes", a.len);
     qd_buf_free(&a);
     qd_buf_free(&b);
 }

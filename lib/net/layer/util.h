@@ -77,7 +77,7 @@ int qd_layer_same_size(struct qd_layer *l, struct qd_keys *k, const char *key, i
 /* The values of a parameter in the model's block, or NULL when the layer has no such parameter. */
 const float *qd_layer_values(const struct qd_layer *l, const float *params, const char *name);
 /*
- * Batch normalization at inference as y = mul * x + add: mul = scale / sqrt(var + 1e-5),
+ * Batch normalization at inference as y = mul * x + add: mul = scale / sqrt(var + bn_eps),
  * add = bias - mean * mul, in double (Ioffe and Szegedy 2015; epsilon inside the root).  Reads the
  * layer's "biases", "scales", "rolling_mean" and "rolling_variance".
  */

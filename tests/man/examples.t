@@ -29,7 +29,7 @@ for page in man/*.[1-9]; do
         case $line in
         *yolo-fastest* | *coco128* | *photos* | *dog.jpg*)
             if [ -z "$real" ]; then
-                skip 1 "$(basename "$page") $n: no real data"
+                skip 2 "$(basename "$page") $n: no real data"
                 continue
             fi
             ;;
@@ -37,12 +37,14 @@ for page in man/*.[1-9]; do
         case $line in
         *ffmpeg*)
             if ! command -v ffmpeg >/dev/null; then
-                skip 1 "$(basename "$page") $n: ffmpeg is not installed"
+                skip 2 "$(basename "$page") $n: ffmpeg is not installed"
                 continue
             fi
             ;;
         esac
+        # What goes wrong before a pipe does not show in the status, but it is not silent.
         status 0 "$(basename "$page") $n: $line" sh -c "$line" </dev/null
+        stderr_is '' 'silently'
     done <../lines
 done
 finish

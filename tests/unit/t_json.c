@@ -321,8 +321,8 @@ static void writing(void)
     written(1e15, 2, "1000000000000000");
     written(.0004, 3, "0");
     written(.123456789, 6, "0.123457");
-    written(NAN, 3, "null");
-    written(INFINITY, 3, "null");
+    written((double)NAN, 3, "null");
+    written((double)INFINITY, 3, "null");
     OK((qd_json_put_num(&b, -1.7976931348623157e308, 12), b.len == 310), "the largest number");
     b.len = 0;
     qd_json_put_str(&b, "a\"\\\n\x01\x7f\xc3\xa4\xff/\xe2\x82");

@@ -16,7 +16,10 @@
 #include "base/log.h"
 #include "base/num.h"
 
-enum { SHOWN = 60 }; /* bytes of a value that a message repeats */
+enum {
+    SHOWN = 60,   /* bytes of a value that a message repeats */
+    UNKNOWN = 20, /* unknown keys of a section that are named one by one */
+};
 
 struct qd_keys qd_keys_open(const struct qd_cfg *cfg, int section, const struct qd_cfg_key *table,
     const struct qd_cfg_key *common, struct qd_error *err)
@@ -358,12 +361,16 @@ static void check_value(struct qd_keys *k, const struct qd_cfg_key *key)
 int qd_keys_check(struct qd_keys *k)
 {
     const struct qd_cfg_section *s = qd_cfg_section(k->cfg, k->section);
+    int strangers = 0;
 
     for (int i = 0; i < s->npairs; i++) {
         const struct qd_cfg_key *key = find(k, s->pair[i].key);
-        if (!key)
-            unknown(k, &s->pair[i]);
-        else if (key->type == QD_KEY_NOTED)
+        if (!key) {
+            if (strangers++ < UNKNOWN)
+                unknown(k, &s->pair[i]);
+            continue;
+        }
+        if (key->type == QD_KEY_NOTED)
             qd_log(QD_LOG_NOTE, "%s:%d: '%s' in [%.60s] changes nothing here", qd_cfg_name(k->cfg),
                 qd_key_line(k, key->name), key->name, s->name);
         else if (key->type == QD_KEY_REFUSED && !harmless(key, s->pair[i].value) && !k->failed)
@@ -371,5 +378,8 @@ int qd_keys_check(struct qd_keys *k)
         else if (!k->failed)
             check_value(k, key);
     }
+    if (strangers > UNKNOWN)
+        qd_warn("%s:%d: %d more unknown keys in [%.60s]", qd_cfg_name(k->cfg), s->line,
+            strangers - UNKNOWN, s->name);
     return k->failed ? -1 : 0;
 }

@@ -239,7 +239,14 @@ static void checks(void)
         OK(qd_keys_check(&k) == 0 && nlogged == 1, "one line for %s", unknown[i][0]);
         IS_STR(logged, unknown[i][1], "message");
     }
-    struct qd_keys k = open_line("flipped=0\nmode=plain");
+    char many[400] = "";
+    for (int i = 0, n = 0; i < 23; i++)
+        n += snprintf(many + n, sizeof(many) - (size_t)n, "zzzz%d=1\n", i);
+    nlogged = 0;
+    struct qd_keys k = open_line(many);
+    OK(qd_keys_check(&k) == 0 && nlogged == 21, "many unknown keys are counted in the end");
+    IS_STR(logged, "0 a.cfg:2: 3 more unknown keys in [conv]", "message");
+    k = open_line("flipped=0\nmode=plain");
     OK(qd_keys_check(&k) == 0, "refused keys with harmless values");
     k = open_line("flipped=1");
     OK(qd_keys_check(&k) == -1 && err.code == QD_EUNSUP, "a refused key");

@@ -7,6 +7,7 @@
 
 #include "tap.h"
 #include "base/io.h"
+#include "base/num.h"
 #include "format/json.h"
 #include "format/tsv.h"
 
@@ -282,6 +283,27 @@ static void json_files(void)
     OK(qd_json_close(&j) == 0 && n > 5000 && sum > 0, "%d of them: %s", n, err.msg);
 }
 
+/* Numbers are the doubles that the strict parser of base gives, whichever way they are read. */
+static void exact(void)
+{
+    char text[40];
+    int wrong = 0;
+
+    for (int i = 0; i < 20000; i++) {
+        double want = 0;
+        long long v =
+            (long long)(((uint64_t)tap_rand() << 32 | tap_rand()) >> (1 + tap_rand() % 61));
+        snprintf(text, sizeof(text), "%s%lld.%u", i % 2 ? "-" : "", v >> (tap_rand() % 40),
+            tap_rand() >> (tap_rand() % 32));
+        struct qd_json j = open_text(text);
+        double x = qd_json_double(&j);
+        wrong += qd_json_close(&j) < 0 || !qd_num_double(text, &want) || x != want;
+    }
+    OK(wrong == 0, "20000 numbers, %d of them wrong", wrong);
+    struct qd_json j = open_text("-0");
+    OK(signbit(qd_json_double(&j)) && qd_json_close(&j) == 0, "-0 keeps its sign");
+}
+
 static void out_of_memory(void)
 {
     bool clean = true;
@@ -403,6 +425,7 @@ int main(void)
     bad_types();
     depth();
     json_files();
+    exact();
     out_of_memory();
     writing();
     records();

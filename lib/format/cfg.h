@@ -56,7 +56,10 @@ struct qd_cfg_key {
     const char *choices; /* QD_KEY_WORD: allowed words, space-separated; NULL: any */
     const char *help;    /* one line for qd-cfg(5), no full stop */
 };
-#define QD_KEY_END {NULL, QD_KEY_TEXT, NULL, 0, 0, NULL, NULL}
+#define QD_KEY_END                                                                                 \
+    {                                                                                              \
+        NULL, QD_KEY_TEXT, NULL, 0, 0, NULL, NULL                                                  \
+    }
 
 /*
  * Reading one section.  The first fault (not a number, out of range, not a choice) is put into err

@@ -9,11 +9,11 @@
  * arrays that the network needs, in file order.
  */
 struct qd_warray {
-    int layer;          /* layer number, ascending */
-    const char *type;   /* "convolutional" */
-    const char *name;   /* "biases", "scales", "rolling_mean", "rolling_variance", "weights" */
-    float *data;        /* NULL when only sizes matter */
-    size_t count;       /* floats */
+    int layer;        /* layer number, ascending */
+    const char *type; /* "convolutional" */
+    const char *name; /* "biases", "scales", "rolling_mean", "rolling_variance", "weights" */
+    float *data;      /* NULL when only sizes matter */
+    size_t count;     /* floats */
 };
 
 struct qd_wheader {

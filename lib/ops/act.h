@@ -13,7 +13,7 @@ enum qd_act {
     QD_LOGISTIC,
     QD_MISH,
     QD_SWISH,
-    QD_HSWISH, /* x * relu6(x + 3) / 6 */
+    QD_HSWISH,   /* x * relu6(x + 3) / 6 */
     QD_HSIGMOID, /* relu6(x + 3) / 6 */
     QD_LOGGY,
     QD_RELIE,
@@ -27,9 +27,9 @@ enum qd_act {
     QD_HARDTAN,
     QD_LHTAN,
     QD_HARD_MISH,
-    QD_PRELU, /* x > 0 ? x : slope[channel] * x */
-    QD_NORM_CHAN,            /* normalize_channels: per pixel, over the channels */
-    QD_NORM_CHAN_SOFTMAX,    /* normalize_channels_softmax */
+    QD_PRELU,                 /* x > 0 ? x : slope[channel] * x */
+    QD_NORM_CHAN,             /* normalize_channels: per pixel, over the channels */
+    QD_NORM_CHAN_SOFTMAX,     /* normalize_channels_softmax */
     QD_NORM_CHAN_SOFTMAX_MAX, /* normalize_channels_softmax_maxval */
     QD_ACT_COUNT
 };

@@ -16,13 +16,14 @@
 
 /*
  * out(y, x, f) = epilogue( sum over ky, kx, ch of  in(y*sy - pad*dil + ky*dil,
- *     x*sx - pad*dil + kx*dil, g*cg + ch) * weight[f][ch][ky][kx] ),  cg = c/groups, g = f/(k/groups)
+ *     x*sx - pad*dil + kx*dil, g*cg + ch) * weight[f][ch][ky][kx] )
+ * where cg = c/groups, g = f/(k/groups)
  */
 struct qd_conv_geom {
-    int n;       /* images */
-    int h, w, c; /* input */
+    int n;         /* images */
+    int h, w, c;   /* input */
     int oh, ow, k; /* output: k filters */
-    int rh, rw;  /* kernel */
+    int rh, rw;    /* kernel */
     int sy, sx, pad, dil, groups;
 };
 
@@ -31,11 +32,11 @@ int qd_conv_border(const struct qd_conv_geom *g);
 
 /* What happens to a tile of sums while it is in registers or cache, in this order. */
 struct qd_epilogue {
-    const float *bias;  /* [k], or NULL */
-    enum qd_act act;    /* elementwise */
-    const float *slope; /* [k], prelu only */
+    const float *bias;           /* [k], or NULL */
+    enum qd_act act;             /* elementwise */
+    const float *slope;          /* [k], prelu only */
     const struct qd_tensor *add; /* NULL, or a tensor of the output's shape: added after act */
-    enum qd_act add_act; /* applied after the sum */
+    enum qd_act add_act;         /* applied after the sum */
     bool pool; /* then 2x2 max-pool, stride 2: 'out' is (oh/2) x (ow/2), oh and ow are even.  Not
                   together with 'add' */
 };
@@ -64,7 +65,7 @@ struct qd_conv_kernel {
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
-struct qd_pool_geom { /* window of output (y, x) begins at y*sy + off, x*sx + off */
+struct qd_pool_geom {      /* window of output (y, x) begins at y*sy + off, x*sx + off */
     int size, sy, sx, off; /* off <= 0; cells outside the input do not count */
 };
 
@@ -83,8 +84,8 @@ struct qd_ops {
     const struct qd_conv_kernel *const *conv; /* best first, NULL at the end; the last one supports
                                                  everything */
     /* out = f(in); in place allowed.  slope [c] for prelu, else NULL. */
-    void (*act)(const struct qd_tensor *in, const struct qd_tensor *out, enum qd_act a,
-        const float *slope);
+    void (*act)(
+        const struct qd_tensor *in, const struct qd_tensor *out, enum qd_act a, const float *slope);
     /* out = f(in * mul[c] + add[c]); in place allowed. */
     void (*norm)(const struct qd_tensor *in, const struct qd_tensor *out, const float *mul,
         const float *add, enum qd_act a);
@@ -98,11 +99,9 @@ struct qd_ops {
     /* mean over all pixels: out is 1 x 1 x c */
     void (*avgpool)(const struct qd_tensor *in, const struct qd_tensor *out);
     /* nearest: out(y, x) = scale * in(y/s, x/s) */
-    void (*upsample)(
-        const struct qd_tensor *in, const struct qd_tensor *out, int s, float scale);
+    void (*upsample)(const struct qd_tensor *in, const struct qd_tensor *out, int s, float scale);
     /* sum over s x s blocks, times scale ([upsample] with a negative stride) */
-    void (*downsample)(
-        const struct qd_tensor *in, const struct qd_tensor *out, int s, float scale);
+    void (*downsample)(const struct qd_tensor *in, const struct qd_tensor *out, int s, float scale);
     /* in_0 has the shape of out; the others the same h and w, and where they have fewer channels
      * only those are added, where more the first out.c; out may be in_0. */
     void (*sum)(const struct qd_sum *s, const struct qd_tensor *out);

@@ -21,7 +21,8 @@ echo object >tiny.names
 echo 'valid=list.txt' >tiny.data
 echo 'names=tiny.names' >>tiny.data
 echo 'classes=1' >>tiny.data
-: >list.txt
+echo x.jpg >list.txt
+echo '0 .5 .5 .2 .2' >x.txt
 version=$(sed -n 's/^VERSION = //p' "$QD_ROOT/Makefile")
 
 # command FUNCTION: call it with every command that is built.

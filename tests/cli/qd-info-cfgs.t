@@ -61,7 +61,7 @@ while read -r name layers values gflops; do
     stderr_is '' "$name: without a warning"
     ok "$name: $layers layers" test "$(awk -F '\t' '$1 ~ /^[0-9]+$/' "$OUT" | wc -l)" -eq "$layers"
     ok "$name: $values values" test "$(field params)" = "$values"
-    ok "$name: four bytes a value and the header" test "$(field weights_bytes)" = $((4 * values + 20))
+    ok "$name: four bytes a value and a header" test "$(field weights_bytes)" = $((4 * values + 20))
     # 1 % is more than the additions of shortcuts and scales, whichever way they are counted.
     near "$(field gflops)" "$gflops" "$(awk -v g="$gflops" 'BEGIN { print g / 100 }')" \
         "$name: $gflops billion operations"

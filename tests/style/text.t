@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck disable=SC2016
 # Every file of the tree as text: licence line, width, blanks, loose ends, paths of one machine.
 . "$(dirname "$0")/../lib.sh"
 
@@ -31,21 +32,15 @@ except()
 }
 
 ok 'C files were found' test "$(wc -l <c_files)" -ge 20
-while read -r f; do
-    head -n 1 "$f" | grep -qxF '/* SPDX-License-Identifier: MIT */' || echo "$f"
-done <c_files >bad
+tr '\n' '\0' <c_files | xargs -0 awk '
+    FNR == 1 && $0 != "/* SPDX-License-Identifier: MIT */" { print FILENAME }' >bad
 clean 'C files begin with the licence line'
-while read -r f; do
-    head -n 2 "$f" | grep -qxF '# SPDX-License-Identifier: MIT' || echo "$f"
-done <sh_files >bad
+tr '\n' '\0' <sh_files | xargs -0 awk '
+    FNR == 1 { line = $0 ~ /^#!/ ? 2 : 1 }
+    FNR == line && $0 != "# SPDX-License-Identifier: MIT" { print FILENAME }' >bad
 clean 'scripts begin with the licence line'
-while read -r f; do
-    case $f in
-    *.c)
-        sed -n 2p "$f" | grep -q '^/\*' || echo "$f: no opening paragraph"
-        ;;
-    esac
-done <c_files >bad
+tr '\n' '\0' <c_files | xargs -0 awk '
+    FNR == 2 && FILENAME ~ /c$/ && !/^\/\*/ { print FILENAME ": no opening paragraph" }' >bad
 clean 'C files open with what they are for'
 grep_all c_files "$(printf '\t')"
 clean 'no tabs in C'
@@ -53,9 +48,8 @@ sort -u c_files sh_files >both
 grep_all both -E '[[:blank:]]+$|'"$(printf '\r')"
 clean 'no blanks at line ends'
 # Bytes in the middle of a UTF-8 character are no columns.
-while read -r f; do
-    awk -v f="${f#"$QD_ROOT"/}" '{ gsub(/[\200-\277]/, ""); if (length > 100) print f ":" NR }' "$f"
-done <both >bad
+tr '\n' '\0' <both | xargs -0 awk '{ gsub(/[\200-\277]/, "") }
+    length > 100 { print FILENAME ":" FNR }' >bad
 clean 'lines of at most 100 columns'
 grep_all c_files -E '(^|[^:])//'
 except '"[^"]*//'
@@ -86,8 +80,6 @@ else
 fi
 grep_all everything -IE '(^|[^a-z.$}])/(home|root|Users)/[a-z]'
 clean 'no home folder'
-while read -r f; do
-    [ "$(wc -c <"$f")" -le 102400 ] || echo "$f"
-done <everything >bad
+tr '\n' '\0' <everything | xargs -0 ls -l | awk '$5 > 102400' >bad
 clean 'no file over 100 KiB'
 finish

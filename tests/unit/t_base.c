@@ -15,10 +15,10 @@
 
 static void numbers(void)
 {
-    static const char *bad_int[] = {"", " ", "-", "+", "1.5", "1e3", "0x10", "12a", "1 2",
-        "99999999999999999999", "--1"};
-    static const char *bad_double[] = {"", ".", "-", "e5", "1e", "1e+", "nan", "inf", "0x1p3", "1,5",
-        "1e999", "1.2.3", "- 1"};
+    static const char *bad_int[] = {
+        "", " ", "-", "+", "1.5", "1e3", "0x10", "12a", "1 2", "99999999999999999999", "--1"};
+    static const char *bad_double[] = {
+        "", ".", "-", "e5", "1e", "1e+", "nan", "inf", "0x1p3", "1,5", "1e999", "1.2.3", "- 1"};
     long long i = 7;
     double d = 7;
     char buf[64];

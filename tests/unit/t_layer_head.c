@@ -271,7 +271,7 @@ static void region(void)
         use_softmax = k;
         compare(&h, 0, .005f, 2, 3, expect_region);
         compare(&h, 1, .24f, 2, 3, expect_region);
-        compare(&h, 1, .6f, 2, 3, expect_region);
+        compare(&h, 1, .35f, 2, 3, expect_region);
         head_close(&h);
     }
 }

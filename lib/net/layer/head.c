@@ -110,9 +110,9 @@ int qd_head_check(struct qd_layer *l, struct qd_keys *k, const struct qd_anchors
     if (line)
         snprintf(advice, sizeof(advice), ": set filters=%ld at line %d", want, line);
     return qd_key_fault(k, QD_EFORMAT, NULL,
-        "[%s] needs %ld channels (%d %s x (%d + %d classes)) but the layer before it has %d%s",
-        l->type->section, want, a->nmask, a->nmask == a->num ? "anchors" : "masks", extra,
-        a->classes, l->ic, advice);
+        "[%s] needs %ld channels (%d %s%s x (%d + %d classes)) but the layer before it has %d%s",
+        l->type->section, want, a->nmask, a->nmask == a->num ? "anchor" : "mask",
+        a->nmask == 1 ? "" : "s", extra, a->classes, l->ic, advice);
 }
 
 enum qd_nms qd_head_nms(struct qd_keys *k)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
-# Every '.Dl $ ...' line of every page is typed in a copy of the tree, in the order of the page, and
-# must end with status 0 and say nothing on standard error.  Examples with a real model or data set
-# run where the real data is.
+# Every '.Dl $ ...' line of every page, and every '$ ' line of README.md, is typed in a copy of the
+# tree, in the order of the page, and must end with status 0 and say nothing on standard error.
+# Examples with a real model or data set run where the real data is.
 . "$(dirname "$0")/../lib.sh"
 
 mkdir tree
@@ -21,8 +21,8 @@ if [ -d "$QD_SHARED/data/models" ]; then
 fi
 cd tree || exit 99
 
-for page in man/*.[1-9]; do
-    sed -n 's/^\.Dl \$ //p' "$page" | sed 's/\\&//g; s/\\e/\\/g; s/\\-/-/g' >../lines
+for page in man/*.[1-9] README.md; do
+    sed -n 's/^\.Dl \$ //p; s/^    \$ //p' "$page" | sed 's/\\&//g; s/\\e/\\/g; s/\\-/-/g' >../lines
     n=0
     while IFS= read -r line; do
         n=$((n + 1))
@@ -47,4 +47,19 @@ for page in man/*.[1-9]; do
         stderr_is '' 'silently'
     done <../lines
 done
+
+# The objects that README.md shows are those that are found, to the digits that every machine gives.
+objects()
+{
+    awk '$1 == "dog.jpg" { printf "%s %s %.2f %.0f %.0f\n", $2, $3, $4, $5, $6 }'
+}
+
+if [ -n "$real" ]; then
+    sed -n 's/^    dog/dog/p' README.md | objects >../shown
+    qd-detect -c yolo-fastest-1.1.cfg -w yolo-fastest-1.1.weights -N coco.names -t .3 dog.jpg |
+        objects >../found
+    same_bytes ../shown ../found 'README.md shows what is found'
+else
+    skip 1 'README.md: no real data'
+fi
 finish

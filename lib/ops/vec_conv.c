@@ -21,10 +21,14 @@ struct plan {
     size_t group;         /* packed floats of a group */
     int kg, panels, wide; /* filters and panels of a group, panels of two vectors */
     int images, rows;     /* tile rows of an image, each of 'px' pixels */
-    int px, cuts;         /* a row is cut into that many tiles */
+    int px, cuts;         /* a row is cut into that many tiles, */
+    int tile_steps;       /* of that many steps of 'my' pixels, */
+    int longer;           /* of which the first ones are one step longer */
     int units, blocks;    /* tiles of all images; pieces that they are dealt out in */
     bool weights_outer;
-    int my; /* output rows in a tile row */
+    int my;          /* output rows in a tile row */
+    const float *in; /* first tap of the first pixel */
+    size_t group_channels;
     size_t in_row, out_row, add_row;
     size_t in_image, out_image, add_image;
     tile_fn *const (*tiles)[TILE_MAX + 1]; /* [nv - 1][mx] */
@@ -117,6 +121,8 @@ static void plan_reader(struct plan *p)
     t->oy = out->rs;
     t->dx = add ? (size_t)add->ps : 0;
     t->dy = add ? add->rs : 0;
+    p->in = qd_at(in, 0, -g->pad * g->dil, -g->pad * g->dil);
+    p->group_channels = (size_t)(g->c / g->groups);
     p->images = g->n;
     p->my = p->j->ep->pool ? 2 : 1;
     p->rows = g->oh / p->my;
@@ -167,6 +173,8 @@ static void plan_cut(struct plan *p)
 
     p->tiles = QD_VEC(qd_vec_tiles)[p->my - 1];
     p->cuts = (p->px / step + most / step - 1) / (most / step);
+    p->tile_steps = p->px / step / p->cuts;
+    p->longer = p->px / step % p->cuts;
     p->units = p->images * p->rows * p->cuts;
     p->weights_outer = p->group * sizeof(float) > WEIGHTS_KEPT;
     if (p->weights_outer)
@@ -224,32 +232,65 @@ static void run_finish(const struct plan *p, struct tile *t, int nv, int mx, int
     QD_VEC(qd_vec_finish)(&fin);
 }
 
-/* Tile 'unit' of panel 'panel' of group 'group'; t is the caller's copy of p->t. */
-static void run_tile(const struct plan *p, struct tile *t, int group, int panel, int unit)
-{
-    const struct qd_conv_geom *g = p->j->g;
-    const struct qd_tensor *in = p->j->in, *out = p->j->out, *add = p->j->ep->add;
-    int row = unit / p->cuts, cut = unit % p->cuts, pairs = p->px / p->my;
-    int x0 = (int)((long)pairs * cut / p->cuts) * p->my;
-    int x1 = (int)((long)pairs * (cut + 1) / p->cuts) * p->my;
-    size_t image = (size_t)(row / p->rows), y = (size_t)(row % p->rows);
-    int nv = panel < p->wide ? 2 : 1;
-    int f = group * p->kg + panel * PANEL, n = QD_MIN(nv * VW, p->kg - panel * PANEL);
-    size_t outx = (size_t)(x0 / p->my);
-    float buf[PANEL];
+/* Where a chunk is: counted along instead of divided out, because small tiles take no longer than
+ * a few divisions. */
+struct spot {
+    int image, y, cut; /* tile row y of the image, tile 'cut' of the row */
+    int group, panel;
+    int f, n; /* first filter, filters */
+    float bias[PANEL];
+};
 
-    t->a = qd_at(in, 0, -g->pad * g->dil, -g->pad * g->dil) + group * (g->c / g->groups) +
-           image * p->in_image + y * p->in_row + (size_t)x0 * t->ax;
-    t->b = p->j->packed + (size_t)group * p->group + (size_t)panel * PANEL * p->depth;
-    t->bias = panel_bias(p, f, n, buf);
-    t->out = out->data + f + image * p->out_image + y * p->out_row + outx * t->ox;
+static struct spot spot_of(const struct plan *p, long unit)
+{
+    long row = unit / p->cuts;
+
+    return (struct spot){
+        .image = (int)(row / p->rows), .y = (int)(row % p->rows), .cut = (int)(unit % p->cuts)};
+}
+
+static void spot_next(const struct plan *p, struct spot *s)
+{
+    if (++s->cut < p->cuts)
+        return;
+    s->cut = 0;
+    if (++s->y < p->rows)
+        return;
+    s->y = 0;
+    s->image++;
+}
+
+/* Point t at a panel of weights. */
+static void set_panel(const struct plan *p, struct spot *s, struct tile *t, int panel)
+{
+    int nv = panel < p->wide ? 2 : 1;
+
+    s->panel = panel;
+    s->f = s->group * p->kg + panel * PANEL;
+    s->n = QD_MIN(nv * VW, p->kg - panel * PANEL);
+    t->b = p->j->packed + (size_t)s->group * p->group + (size_t)panel * PANEL * p->depth;
+    t->bias = panel_bias(p, s->f, s->n, s->bias);
+    t->lanes = s->n - (nv - 1) * VW;
+}
+
+/* The tile at s. */
+static void run_tile(const struct plan *p, const struct spot *s, struct tile *t)
+{
+    const struct qd_tensor *add = p->j->ep->add;
+    const int nv = s->panel < p->wide ? 2 : 1;
+    const int steps = p->tile_steps + (s->cut < p->longer);
+    const int x = s->cut * p->tile_steps + QD_MIN(s->cut, p->longer); /* in steps of my pixels */
+    const size_t image = (size_t)s->image, y = (size_t)s->y;
+
+    t->a = p->in + (size_t)s->group * p->group_channels + image * p->in_image + y * p->in_row +
+           (size_t)(x * p->my) * t->ax;
+    t->out = p->j->out->data + s->f + image * p->out_image + y * p->out_row + (size_t)x * t->ox;
     if (add)
-        t->add = add->data + f + image * p->add_image + y * p->add_row + outx * t->dx;
-    t->lanes = n - (nv - 1) * VW;
+        t->add = add->data + s->f + image * p->add_image + y * p->add_row + (size_t)x * t->dx;
     if (p->ramps)
-        p->tiles[nv - 1][x1 - x0](t);
+        p->tiles[nv - 1][steps * p->my](t);
     else
-        run_finish(p, t, nv, x1 - x0, f, n);
+        run_finish(p, t, nv, steps * p->my, s->f, s->n);
 }
 
 static void chunk_pixels(void *ctx, int chunk, int thread)
@@ -260,9 +301,15 @@ static void chunk_pixels(void *ctx, int chunk, int thread)
 
     (void)thread;
     qd_par_range(p->units, p->blocks, chunk % p->blocks, &from, &to);
-    for (long u = from; u < to; u++)
-        for (int i = 0; i < p->panels; i++)
-            run_tile(p, &t, chunk / p->blocks, i, (int)u);
+    struct spot s = spot_of(p, from);
+    s.group = chunk / p->blocks;
+    set_panel(p, &s, &t, 0);
+    for (; from < to; from++, spot_next(p, &s))
+        for (int i = 0; i < p->panels; i++) {
+            if (p->panels > 1)
+                set_panel(p, &s, &t, i);
+            run_tile(p, &s, &t);
+        }
 }
 
 static void chunk_weights(void *ctx, int chunk, int thread)
@@ -274,8 +321,11 @@ static void chunk_weights(void *ctx, int chunk, int thread)
 
     (void)thread;
     qd_par_range(p->units, p->blocks, chunk % p->blocks, &from, &to);
-    for (long u = from; u < to; u++)
-        run_tile(p, &t, panel / p->panels, panel % p->panels, (int)u);
+    struct spot s = spot_of(p, from);
+    s.group = panel / p->panels;
+    set_panel(p, &s, &t, panel % p->panels);
+    for (; from < to; from++, spot_next(p, &s))
+        run_tile(p, &s, &t);
 }
 
 static void run(const struct qd_conv_job *j)
@@ -301,14 +351,30 @@ static void run(const struct qd_conv_job *j)
         qd_par(g->groups * p.blocks, chunk_pixels, &p);
 }
 
-const struct qd_conv_kernel QD_VEC(qd_conv_blocked) = {
-    .name = "blocked",
-    .supports = supports,
-    .can_pool = supports,
-    .packed = packed,
-    .pack = pack,
-    .run = run,
-};
+#define BLOCKED(called, which)                                                                     \
+    {                                                                                              \
+        .name = called, .supports = which, .can_pool = supports, .packed = packed, .pack = pack,   \
+        .run = run,                                                                                \
+    }
+
+const struct qd_conv_kernel QD_VEC(qd_conv_blocked) = BLOCKED("blocked", supports);
+
+#if VW == 8
+/* With few filters half of a 512-bit vector would idle, and 256-bit vectors are no slower. */
+static bool narrow(const struct qd_conv_geom *g)
+{
+    return g->k / g->groups <= VW;
+}
+
+const struct qd_conv_kernel qd_conv_narrow__avx2 = BLOCKED("narrow", narrow);
+#endif
 
 const struct qd_conv_kernel *const QD_VEC(qd_vec_conv_kernels)[] = {
-    &QD_VEC(qd_conv_depthwise), &QD_VEC(qd_conv_blocked), NULL};
+    &QD_VEC(qd_conv_depthwise),
+#if VW == 16
+    &qd_conv_narrow__avx2,
+#endif
+    &QD_VEC(qd_vec_conv_winograd),
+    &QD_VEC(qd_conv_blocked),
+    NULL,
+};

@@ -60,6 +60,10 @@ QD_ALWAYS_INLINE void vf_store_part(float *p, vf v, int n)
 {
 #if VW == 8
     __m128 x = _mm256_castps256_ps128((__m256)v);
+    if (n == 4) {
+        _mm_storeu_ps(p, x);
+        return;
+    }
     if (n & 4) {
         _mm_storeu_ps(p, x);
         x = _mm256_extractf128_ps((__m256)v, 1);
@@ -167,6 +171,18 @@ QD_ALWAYS_INLINE void tile_body(
         tile_pool(t, acc, mx, nv);
         return;
     }
+    if (!t->add && t->lanes == VW) {
+        const size_t ox = t->ox, oy = t->oy;
+        float *out = t->out, act = t->act;
+        UNROLL_ALL
+        for (int i = 0; i < my * mx; i++) {
+            float *o = out + (size_t)(i / mx) * oy + (size_t)(i % mx) * ox;
+            vf_store(o, vf_ramp(acc[i][0], act));
+            if (nv > 1)
+                vf_store(o + VW, vf_ramp(acc[i][1], act));
+        }
+        return;
+    }
     UNROLL_ALL
     for (int i = 0; i < my * mx; i++)
         tile_store(t, i / mx, i % mx, acc[i], nv);
@@ -200,5 +216,9 @@ void QD_VEC(qd_vec_finish)(const struct finish *f);
 
 extern const struct qd_conv_kernel QD_VEC(qd_conv_blocked);
 extern const struct qd_conv_kernel QD_VEC(qd_conv_depthwise);
+#ifdef QD_X86
+/* For level avx512: the blocked kernel for at most 8 filters a group. */
+extern const struct qd_conv_kernel qd_conv_narrow__avx2;
+#endif
 
 #endif

@@ -24,7 +24,7 @@ judge()
     head -n 1 "$ERR" | grep -qE -e "^qd-[a-z]+: $3" || why="$why; expected '$3'"
     # One sentence: printable, of a length that can be read, not ending in a full stop.
     head -n 1 "$ERR" | grep -qE -e '^[ -~]{12,300}[^.]$' || why="$why; no clear line"
-    [ ! -s "$OUT" ] || why="$why; something on standard output"
+    [ ! -s "$OUT" ] || [ -n "${others:-}" ] || why="$why; something on standard output"
     ls -A >"$QD_TMP.io/after"
     cmp -s "$QD_TMP.io/before" "$QD_TMP.io/after" || why="$why; the folder changed"
     [ -z "$why" ]
@@ -223,6 +223,216 @@ try 1 'weights: not there' ".*'none\\.weights': No such file" qd-info -c base.cf
 try 1 'weights: a folder' ".*'/': Is a directory" qd-info -c base.cfg -w /
 try 1 'weights: an endless file' '.*/dev/zero' qd-info -c base.cfg -w /dev/zero
 
+# ---- images ------------------------------------------------------------------------------------
+
+# image NAME ERE: x.img from standard input; the good picture beside it is still processed, and its
+# line is the only output.
+printf 'P6 2 1 255\n123456' >fine.ppm
+image()
+{
+    cat >x.img
+    ls -A >"$QD_TMP.io/before"
+    qd-detect -c base.cfg -w good.weights -t .9999 fine.ppm x.img >"$OUT" 2>"$ERR" </dev/null
+    rc=$?
+    judge 1 "image: $1" "x\\.img.*$2"
+}
+
+# Bytes of a number in network order, as octal escapes for printf.
+be32()
+{
+    printf '\\%03o\\%03o\\%03o\\%03o' $(($1 >> 24 & 255)) $(($1 >> 16 & 255)) $(($1 >> 8 & 255)) \
+        $(($1 & 255))
+}
+
+status 0 'a good picture' qd-detect -c base.cfg -w good.weights -t .9999 fine.ppm
+image 'empty' '' </dev/null
+image 'a text' '' <base.cfg
+head -c 5000 /dev/zero >t
+image 'zeros' '' <t
+printf 'GIF89a\001\000\001\000\000\000\000' >t
+image 'a GIF' '' <t
+printf 'RIFF\000\000\000\000WEBPVP8 ' >t
+image 'a WebP' '' <t
+printf 'BM\000\000\000\000' >t
+image 'a BMP' '' <t
+
+png='\211PNG\r\n\032\n'
+ihdr="$(be32 13)IHDR"
+printf "$png" >t
+image 'PNG: only the signature' '' <t
+printf "$png$ihdr$(be32 4)$(be32 4)" >t
+image 'PNG: ends in the header' '' <t
+printf "$png$ihdr$(be32 4)$(be32 4)\\010\\002\\000\\000\\000$(be32 0)" >t
+image 'PNG: wrong checksum' '' <t
+printf "$png$ihdr$(be32 0)$(be32 4)\\010\\002\\000\\000\\000$(be32 0)" >t
+image 'PNG: width 0' '' <t
+printf "$png$ihdr$(be32 2147483647)$(be32 2147483647)\\010\\006\\000\\000\\000$(be32 0)" >t
+image 'PNG: width and height of 2^31 - 1' '' <t
+cp "$QD_ROOT/tests/fuzz/corpus/image/type2-8.png" good.png
+status 0 'a good PNG' qd-detect -c base.cfg -w good.weights -t .9999 good.png
+n=$(($(wc -c <good.png)))
+head -c $((n / 2)) good.png >t
+image 'PNG: half of it' '' <t
+{ head -c $((n / 2)) good.png; printf '\377\000\377\000'; tail -c +$((n / 2 + 5)) good.png; } >t
+image 'PNG: damaged in the middle' '' <t
+
+cp "$QD_ROOT/tests/fuzz/corpus/image/420.jpg" good.jpg
+status 0 'a good JPEG' qd-detect -c base.cfg -w good.weights -t .9999 good.jpg
+n=$(($(wc -c <good.jpg)))
+printf '\377\330' >t
+image 'JPEG: only the first marker' '' <t
+printf '\377\330\377\331' >t
+image 'JPEG: nothing between the markers' '' <t
+head -c 40 good.jpg >t
+image 'JPEG: ends in the tables' '' <t
+head -c $((n * 3 / 4)) good.jpg >t
+image 'JPEG: ends in the picture' '' <t
+printf '\377\330\377\300\000\021\010\377\377\377\377\003\001\042\000\002\021\001\003\021\001' >t
+image 'JPEG: 65535 x 65535 without data' '' <t
+
+printf 'P6' >t
+image 'PPM: only the signature' '' <t
+printf 'P6 2 2' >t
+image 'PPM: no largest value' '' <t
+printf 'P6 0 2 255\n' >t
+image 'PPM: width 0' '' <t
+printf 'P6 -2 2 255\n123456123456' >t
+image 'PPM: negative width' '' <t
+printf 'P6 2 x 255\n123456123456' >t
+image 'PPM: height is a word' '' <t
+printf 'P6 2 2 0\n123456123456' >t
+image 'PPM: largest value 0' '' <t
+printf 'P6 2 2 65536\n123456123456' >t
+image 'PPM: largest value 65536' '' <t
+printf 'P6 2 2 255\n12345612345' >t
+image 'PPM: one byte too few' '' <t
+printf 'P6 99999999999999999999 2 255\n123' >t
+image 'PPM: width beyond any integer' '' <t
+printf 'P6 100000 100000 255\n123' >t
+image 'PPM: 10^10 pixels' '' <t
+printf 'P5 2 2 255\n123' >t
+image 'PGM: one byte too few' '' <t
+rm -f x.img t good.png good.jpg
+try 1 'image: not there' ".*'none\\.png': No such file" \
+    qd-detect -c base.cfg -w good.weights none.png
+mkdir empty
+try 1 'image: a folder without pictures' ".*empty" qd-detect -c base.cfg -w good.weights empty
+rmdir empty
+
+# ---- .data, .names, lists, labels --------------------------------------------------------------
+
+# The list has a good picture too, which is still scored: the others of a damaged one count.
+cp fine.ppm a.ppm
+printf 'fine.ppm\na.ppm\n' >list
+echo '0 .5 .5 .5 .5' >fine.txt
+echo thing >names
+printf 'valid=list\nnames=names\nclasses=1\n' >set.data
+echo '0 .5 .5 .5 .5' >a.txt
+status 0 'a good data set' qd-map -c base.cfg -w good.weights -d set.data
+
+# data NAME ERE: one of the files was damaged; put it back.
+data()
+{
+    try 1 "$1" "$2" qd-map -c base.cfg -w good.weights -d set.data
+    printf 'fine.ppm\na.ppm\n' >list
+    echo thing >names
+    printf 'valid=list\nnames=names\nclasses=1\n' >set.data
+    echo '0 .5 .5 .5 .5' >a.txt
+}
+
+: >set.data
+data '.data: empty' '.*set\.data.*valid'
+printf 'names=names\nclasses=1\n' >set.data
+data '.data: no list' '.*set\.data.*valid'
+printf 'valid=none\nnames=names\nclasses=1\n' >set.data
+data '.data: a list that is not there' '.*none'
+printf 'valid=list\nnames=none\nclasses=1\n' >set.data
+data '.data: names that are not there' '.*none'
+printf 'valid=list\nnames=names\nclasses=7\n' >set.data
+data '.data: classes that differ from the net' '.*7'
+printf 'valid=list\nnames=names\nclasses=many\n' >set.data
+data '.data: classes is a word' 'set\.data:3: .*many'
+printf 'valid=list\nnames=names\nclasses=-1\n' >set.data
+data '.data: negative classes' 'set\.data:3: .*-1'
+printf 'one\ntwo\n' >names
+data '.names: more than classes' '.*names'
+printf 'one\n\ntwo\n' >names
+data '.names: a blank line between' '.*names'
+: >names
+data '.names: empty' '.*names'
+: >list
+data 'list: empty' 'list'
+printf '\n\n\n' >list
+data 'list: blank lines' 'list'
+head -c 3000 /dev/zero >list
+data 'list: zeros' 'list'
+others=1
+printf 'fine.ppm\ngone.ppm\n' >list
+echo '0 .5 .5 .5 .5' >gone.txt
+data 'list: a picture that is not there' ".*gone\\.ppm"
+echo '0 .5 .5 .5' >a.txt
+data 'label: four columns' 'a\.txt:1: '
+echo '0 .5 .5 .5 x' >a.txt
+data 'label: a word' 'a\.txt:1: '
+printf '0 .5 .5 .5 .5\n1 .5 .5 .5 .5\n' >a.txt
+data 'label: a class too high' 'a\.txt:2: '
+echo '-1 .5 .5 .5 .5' >a.txt
+data 'label: a negative class' 'a\.txt:1: '
+echo '.5 .5 .5 .5 .5' >a.txt
+data 'label: a class that is a fraction' 'a\.txt:1: '
+echo '0 nan .5 .5 .5' >a.txt
+data 'label: not a number' 'a\.txt:1: '
+echo '0 1e999 .5 .5 .5' >a.txt
+data 'label: beyond any number' 'a\.txt:1: '
+echo '0 .5 .5 0 .5' >a.txt
+data 'label: no width' 'a\.txt:1: '
+echo '0 .5 .5 -.5 .5' >a.txt
+data 'label: negative width' 'a\.txt:1: '
+echo '0 5 .5 .5 .5' >a.txt
+data 'label: outside of the picture' 'a\.txt:1: '
+head -c 100 /dev/zero >a.txt
+data 'label: zeros' 'a\.txt:1: '
+others=
+# The one case of two lines: which file was looked for, and that no other was found either.
+rm -f ./*.txt
+status 1 'labels: none at all' qd-map -c base.cfg -w good.weights -d set.data
+stdout_is '' 'labels: none at all: no score'
+stderr_has "no label file 'fine.txt'"
+stderr_has 'none of the 2 pictures has a label file'
+echo '0 .5 .5 .5 .5' >a.txt
+
+# ---- detections --------------------------------------------------------------------------------
+
+printf 'a.ppm\t0\tthing\t.5\t0\t0\t1\t1\n' >dets
+status 0 'good detections' qd-map --detections dets -d set.data
+# detections NAME ERE: from standard input.
+detections()
+{
+    cat >x.dets
+    try 1 "detections: $1" "x\\.dets.*$2" qd-map --detections x.dets -d set.data
+}
+
+printf 'a.ppm\t0\tthing\t.5\t0\t0\t1\n' >t
+detections 'seven columns' ':1: ' <t
+printf 'a.ppm\t0\tthing\thigh\t0\t0\t1\t1\n' >t
+detections 'score is a word' ':1: .*high' <t
+printf 'a.ppm\t0\tthing\t.5\t0\t0\t1\t1\na.ppm\t9\tthing\t.5\t0\t0\t1\t1\n' >t
+detections 'class 9' ':2: .*9' <t
+printf 'a.ppm\t0\tthing\tnan\t0\t0\t1\t1\n' >t
+detections 'score is not a number' ':1: ' <t
+printf 'a.ppm\t0\tthing\t.5\t0\t0\t-1\t1\n' >t
+detections 'negative width' ':1: ' <t
+for t in '[' '[{' '[{}]' '[{"image_id":1}]' '[1,2]' '[{"image_id":"x"}]' '["' '[]]' '[{"a":]}]' \
+    '[{"image_id":1,"category_id":99,"bbox":[0,0,1,1],"score":.5}]' \
+    '[{"image_id":1,"category_id":1,"bbox":[0,0,1],"score":0.5}]' \
+    '[{"image_id":1,"category_id":1,"bbox":[0,0,1,1],"score":1e999}]'; do
+    printf '%s' "$t" >json
+    detections "$t" '' <json
+done
+awk 'BEGIN { for (i = 0; i < 50000; i++) printf "[" }' >t
+detections 'fifty thousand brackets' '' <t
+rm -f x.dets t json
+
 # ---- output that must not appear, or not be replaced -------------------------------------------
 
 echo precious >kept.cfg
@@ -264,6 +474,20 @@ option 'a million threads' '.*1000000' qd-bench -c base.cfg -j 1000000
 option 'size 0' '.*0' qd-bench -c base.cfg -i 0
 option 'half a size' '.*32x' qd-bench -c base.cfg -i 32x
 option 'a size of 10^6' '.*1000000' qd-bench -c base.cfg -i 1000000x1000000
+option 'a threshold that is a word' '.*high' qd-detect -c base.cfg -w good.weights -t high a.ppm
+option 'a threshold of 2' '.*2' qd-detect -c base.cfg -w good.weights -t 2 a.ppm
+option 'a threshold that is not a number' '.*nan' qd-detect -c base.cfg -w good.weights -t nan a.ppm
+option 'an unknown format' '.*xml' qd-detect -c base.cfg -w good.weights --format xml a.ppm
+option 'no picture' '.*' qd-detect -c base.cfg -w good.weights
+option 'no weights' '.*-w' qd-detect -c base.cfg a.ppm
+option 'unknown rules' '.*voc13' qd-map -c base.cfg -w good.weights -d set.data --rules voc13
+option 'an overlap of 5' '.*5' qd-map -c base.cfg -w good.weights -d set.data --iou 5
+option '12 points' '.*points' qd-map -c base.cfg -w good.weights -d set.data --points 12
+option 'no data set' '.*-d' qd-map -c base.cfg -w good.weights
+try 1 'a folder for pictures that is a file' '.*list' \
+    qd-detect -c base.cfg -w good.weights --draw list a.ppm
+try 1 'a file for detections that exists' '.*list.*exists' \
+    qd-detect -c base.cfg -w good.weights -o list a.ppm
 define 'no value' 'net\.width' net.width
 define 'no key' 'net' net=3
 define 'nothing' '' ''

@@ -31,8 +31,9 @@ struct plan {
     size_t group_channels;
     size_t in_row, out_row, add_row;
     size_t in_image, out_image, add_image;
-    tile_fn *const (*tiles)[TILE_MAX + 1]; /* [nv - 1][mx] */
-    bool ramps;                            /* the tile can do the whole epilogue */
+    tile_fn *const (*tiles)[TILE_MAX + 1];   /* [nv - 1][mx] */
+    tile_fn *const (*special)[TILE_MAX + 1]; /* the same with gaps, or NULL: better ones */
+    bool ramps;                              /* the tile can do the whole epilogue */
     struct tile t;
 };
 
@@ -172,6 +173,8 @@ static void plan_cut(struct plan *p)
     int step = p->my; /* pooled tiles are of even width */
 
     p->tiles = QD_VEC(qd_vec_tiles)[p->my - 1];
+    if (p->t.nx == 1 && p->t.len == 9 && g->sx <= 2 && p->t.ax == 3 * (size_t)g->sx)
+        p->special = QD_VEC(qd_vec_tiles_rgb)[g->sx - 1][p->my - 1];
     p->cuts = (p->px / step + most / step - 1) / (most / step);
     p->tile_steps = p->px / step / p->cuts;
     p->longer = p->px / step % p->cuts;
@@ -198,6 +201,13 @@ static const float *panel_bias(const struct plan *p, int f, int n, float *buf)
     memset(buf, 0, PANEL * sizeof(float));
     memcpy(buf, bias + f, (size_t)n * sizeof(float));
     return buf;
+}
+
+static tile_fn *tile_of(const struct plan *p, int nv, int mx)
+{
+    tile_fn *fn = p->special ? p->special[nv - 1][mx] : NULL;
+
+    return fn ? fn : p->tiles[nv - 1][mx];
 }
 
 /* Let the tile compute plain sums into a buffer and treat them there. */
@@ -228,7 +238,7 @@ static void run_finish(const struct plan *p, struct tile *t, int nv, int mx, int
     raw.lanes = VW;
     raw.pool = false;
     raw.act = 1;
-    p->tiles[nv - 1][mx](&raw);
+    tile_of(p, nv, mx)(&raw);
     QD_VEC(qd_vec_finish)(&fin);
 }
 
@@ -288,7 +298,7 @@ static void run_tile(const struct plan *p, const struct spot *s, struct tile *t)
     if (add)
         t->add = add->data + s->f + image * p->add_image + y * p->add_row + (size_t)x * t->dx;
     if (p->ramps)
-        p->tiles[nv - 1][steps * p->my](t);
+        tile_of(p, nv, steps * p->my)(t);
     else
         run_finish(p, t, nv, steps * p->my, s->f, s->n);
 }

@@ -29,7 +29,8 @@ const char *qd_cfg_get(const struct qd_cfg *cfg, int section, const char *key);
 /* Set or add a key; comments and the place of an existing line are kept. */
 int qd_cfg_set(struct qd_cfg *cfg, int section, const char *key, const char *value,
     struct qd_error *err) QD_MUSTCHECK;
-/* Remove a layer section with its lines (comments before it stay with their predecessor). */
+/* Remove a layer section with its lines.  Comments before it stay with their predecessor; so do
+ * those after a blank line behind its last key, which speak about the section that follows. */
 int qd_cfg_remove(struct qd_cfg *cfg, int section, struct qd_error *err) QD_MUSTCHECK;
 /* The document as text, appended to 'b'. */
 void qd_cfg_print(const struct qd_cfg *cfg, struct qd_buf *b);

@@ -27,7 +27,8 @@ struct qd_wheader {
  * mismatch the message names file, offset, layer, array, expected and present counts, and says when
  * the file would fit with the other header width.  Not finite values and negative variances are
  * errors that name layer, array and index; all-zero variances of a whole array are a warning.  The
- * arrays are filled only when everything fits.
+ * arrays are filled only when everything fits (a file that shrinks while it is read is the
+ * exception).
  */
 int qd_weights_read(const char *path, const struct qd_warray *a, size_t n,
     const struct qd_load_opts *opts, struct qd_load_info *info, struct qd_wheader *header,

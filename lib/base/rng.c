@@ -74,3 +74,16 @@ float qd_rng_normal(struct qd_rng *r)
 
     return (float)(sqrt(-2 * log(u)) * cos(6.283185307179586 * v));
 }
+
+void qd_rng_normals(struct qd_rng *r, float *out, size_t n)
+{
+    for (size_t i = 0; i < n; i += 2) {
+        uint64_t bits = qd_rng_u64(r);
+        float u = ((float)(bits >> 40) + .5f) * 0x1p-24f; /* never 0 */
+        float v = (float)(bits & 0xffffff) * (6.28318531f * 0x1p-24f);
+        float d = sqrtf(-2 * logf(u));
+        out[i] = d * cosf(v);
+        if (i + 1 < n)
+            out[i + 1] = d * sinf(v);
+    }
+}

@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "base/error.h"
+#include "base/par.h"
 #include "base/rng.h"
 #include "format/weights.h"
 
@@ -115,17 +116,44 @@ int qd_model_save(const struct qd_model *m, const char *path, bool force, struct
     return ret;
 }
 
-/* Every array draws from a stream of its own, so that a change in one layer leaves the others. */
+/*
+ * Every block of an array draws from a stream of its own, so that a change in one layer leaves the
+ * others and the number of threads changes nothing.
+ */
+enum { FILL_BLOCK = 65536 };
+
+struct fill {
+    const struct qd_param *p;
+    float *x;
+    uint64_t seed, stream;
+};
+
+static void fill_block(void *ctx, int block, int thread)
+{
+    const struct fill *f = ctx;
+    size_t from = (size_t)block * FILL_BLOCK, n = QD_MIN(f->p->count - from, (size_t)FILL_BLOCK);
+    float dev = sqrtf(2.f / (float)QD_MAX(f->p->fan_in, 1));
+    struct qd_rng r = qd_rng_new(f->seed, f->stream << 32 | (uint64_t)block);
+
+    (void)thread;
+    qd_rng_normals(&r, f->x + from, n);
+    for (size_t i = from; i < from + n; i++)
+        f->x[i] *= dev;
+}
+
 static void fill(const struct qd_param *p, float *x, uint64_t seed, uint64_t stream)
 {
-    struct qd_rng r = qd_rng_new(seed, stream);
-    float dev = sqrtf(2.f / (float)QD_MAX(p->fan_in, 1));
+    struct fill f = {p, x, seed, stream};
     float start = p->flags & (QD_PARAM_INIT_ONE | QD_PARAM_VAR) ? 1
                   : p->flags & QD_PARAM_INIT_QUARTER            ? .25f
                                                                 : 0;
 
+    if (p->flags & QD_PARAM_INIT_HE) {
+        qd_par((int)((p->count + FILL_BLOCK - 1) / FILL_BLOCK), fill_block, &f);
+        return;
+    }
     for (size_t i = 0; i < p->count; i++)
-        x[i] = p->flags & QD_PARAM_INIT_HE ? dev * qd_rng_normal(&r) : start;
+        x[i] = start;
 }
 
 void qd_model_randomize(struct qd_model *m, uint64_t seed)

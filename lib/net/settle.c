@@ -10,7 +10,7 @@
 #include "base/rng.h"
 #include "net/net.h"
 
-enum { SETTLE_BATCH = 2, SETTLE_SIDE = 96 };
+enum { SETTLE_BATCH = 2, SETTLE_SIDE = 160 };
 
 static const struct qd_param *find_flag(const struct qd_layer *l, int flag)
 {

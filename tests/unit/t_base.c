@@ -96,6 +96,15 @@ static void random_numbers(void)
     }
     NEAR(sum / n, 0, .03, 0, "mean of normal numbers");
     NEAR(sq / n, 1, .05, 0, "variance of normal numbers");
+    float many[20001];
+    qd_rng_normals(&r, many, QD_LEN(many));
+    sum = sq = 0;
+    for (size_t i = 0; i < QD_LEN(many); i++) {
+        sum += (double)many[i];
+        sq += (double)many[i] * (double)many[i];
+    }
+    NEAR(sum / n, 0, .03, 0, "mean of an odd number of normal numbers at once");
+    NEAR(sq / n, 1, .05, 0, "their variance");
     for (int i = 0; i < 7; i++)
         NEAR(counts[i], n / 7., 0, .08, "uniform below 7: %d", i);
 }

@@ -158,6 +158,7 @@ static size_t work_floats(const struct qd_conv_geom *g, int threads)
 /* ---- running --------------------------------------------------------------------------------- */
 
 struct pass {
+    const struct qd_ops *ops;
     const struct qd_conv_job *j;
     struct cut cut;
     int n;          /* image */
@@ -169,24 +170,41 @@ struct pass {
     int pixel_blocks, filter_blocks; /* of a slab, of a group */
 };
 
-/* The activations worth doing while a row of sums is at hand; the others have a pass of their own.
- */
-static bool is_cheap(enum qd_act a)
+/* Neighbouring pixels of a row of the output, f0 <= filter < f1. */
+struct piece {
+    int y, x0, x1, f0, f1;
+};
+
+/* Sums become outputs.  sum: [x1 - x0][f1 - f0], or NULL: they lie in the output already. */
+static void finish(const struct pass *p, const struct piece *at, const float *sum)
 {
-    return a == QD_LINEAR || a == QD_LEAKY || a == QD_RELU;
+    const struct qd_epilogue *ep = p->j->ep;
+    const struct qd_tensor *out = p->j->out;
+    int n = at->f1 - at->f0;
+    struct qd_tensor t = {.data = qd_at(out, p->n, at->y, at->x0) + at->f0,
+        .n = 1,
+        .h = 1,
+        .w = at->x1 - at->x0,
+        .c = n,
+        .ps = out->ps};
+
+    for (int x = 0; x < t.w; x++) {
+        float *q = qd_at(&t, 0, 0, x);
+        if (sum)
+            memcpy(q, sum + (size_t)x * (size_t)n, (size_t)n * sizeof(float));
+        for (int i = 0; ep->bias && i < n; i++)
+            q[i] += ep->bias[at->f0 + i];
+    }
+    if (ep->act != QD_LINEAR)
+        p->ops->act(&t, &t, ep->act, ep->slope ? ep->slope + at->f0 : NULL);
 }
 
-static void finish_row(const struct qd_epilogue *ep, float *out, const float *sum, int f, int n)
+/* out += in * w */
+static void add_products(
+    float *restrict out, const float *restrict in, const float *restrict w, int n)
 {
-    float low = ep->act == QD_LEAKY ? .1f : 1;
-
-    for (int i = 0; i < n; i++) {
-        float v = ep->bias ? sum[i] + ep->bias[f + i] : sum[i];
-        out[i] = v > 0 ? v : low * v;
-    }
-    if (ep->act == QD_RELU)
-        for (int i = 0; i < n; i++)
-            out[i] = out[i] < 0 ? 0 : out[i];
+    for (int i = 0; i < n; i++)
+        out[i] += in[i] * w[i];
 }
 
 /* One tap of a pixel for all groups: cg channels each, groups 'step' floats apart. */
@@ -242,10 +260,12 @@ static void multiply(void *ctx, int chunk, int thread)
     sgemm(ROW_MAJOR, NO_TRANS, TRANS, m, n, (int)k, 1,
         p->a + (size_t)group * p->group_a + (size_t)p0 * p->lda, (int)p->lda,
         p->j->packed + (size_t)f0 * k, (int)k, 0, sums, n);
-    for (int i = 0; i < m; i++) {
-        long at = p->from + p0 + i;
-        float *out = qd_at(p->j->out, p->n, (int)(at / g->ow), (int)(at % g->ow)) + f0;
-        finish_row(p->j->ep, out, sums + (size_t)i * (size_t)n, (int)f0, n);
+    for (long at = p->from + p0, end = p->from + p1, next; at < end; at = next) {
+        int y = (int)(at / g->ow), x = (int)(at % g->ow);
+        next = QD_MIN(at - x + g->ow, end);
+        struct piece piece = {y, x, x + (int)(next - at), (int)f0, (int)f1};
+        finish(p, &piece, sums);
+        sums += (size_t)(next - at) * (size_t)n;
     }
 }
 
@@ -254,7 +274,7 @@ static void run_image(struct pass *p)
     const struct qd_conv_geom *g = p->j->g;
     const struct qd_tensor *in = p->j->in;
     long all = (long)g->oh * g->ow;
-    int one = g->rh == 1 && g->rw == 1 && g->sy == 1 && g->sx == 1 && g->pad == 0;
+    bool one = g->rh == 1 && g->rw == 1 && g->sy == 1 && g->sx == 1 && g->pad == 0;
     bool in_place = one && in->rs == (size_t)in->w * (size_t)in->ps && g->ow == g->w;
 
     for (p->from = 0; p->from < all; p->from = p->to) {
@@ -280,44 +300,40 @@ static void depthwise_row(void *ctx, int chunk, int thread)
     const struct pass *p = ctx;
     const struct qd_conv_job *j = p->j;
     const struct qd_conv_geom *g = j->g;
-    int n = chunk / g->oh, oy = chunk % g->oh, y = oy * g->sy - g->pad * g->dil;
+    int oy = chunk, y = oy * g->sy - g->pad * g->dil;
 
     (void)thread;
     for (int ox = 0; ox < g->ow; ox++) {
-        float *out = qd_at(j->out, n, oy, ox);
+        float *out = qd_at(j->out, p->n, oy, ox);
         const float *w = j->packed;
         memset(out, 0, (size_t)g->k * sizeof(float));
         for (int ky = 0; ky < g->rh; ky++)
             for (int kx = 0; kx < g->rw; kx++, w += g->k) {
                 const float *in =
-                    qd_at(j->in, n, y + ky * g->dil, ox * g->sx + (kx - g->pad) * g->dil);
-                for (int c = 0; c < g->k; c++)
-                    out[c] += in[c] * w[c];
+                    qd_at(j->in, p->n, y + ky * g->dil, ox * g->sx + (kx - g->pad) * g->dil);
+                add_products(out, in, w, g->k);
             }
-        finish_row(j->ep, out, out, 0, g->k);
     }
+    finish(p, &(struct piece){oy, 0, g->ow, 0, g->k}, NULL);
 }
 
 static void run(const struct qd_conv_job *j)
 {
-    const struct qd_ops *ops = qd_ops_level("blas");
-    const struct qd_epilogue *ep = j->ep;
-    struct pass p = {.j = j, .cut = cut_work(j->g)};
+    struct pass p = {.ops = qd_ops_level("blas"), .j = j, .cut = cut_work(j->g)};
 
-    if (is_depthwise(j->g)) {
-        qd_par(j->g->n * j->g->oh, depthwise_row, &p);
-    } else {
+    if (!is_depthwise(j->g)) {
         p.panel = j->work;
         p.sums = j->work + qd_round_up((size_t)p.cut.slab * panel_row(j->g), 16);
-        for (p.n = 0; p.n < j->g->n; p.n++)
-            run_image(&p);
     }
-    if (!is_cheap(ep->act))
-        ops->act(j->out, j->out, ep->act, ep->slope);
-    if (ep->add) {
-        const struct qd_tensor *in[2] = {j->out, ep->add};
-        struct qd_sum s = {.in = in, .nin = 2, .act = ep->add_act};
-        ops->sum(&s, j->out);
+    for (p.n = 0; p.n < j->g->n; p.n++)
+        if (is_depthwise(j->g))
+            qd_par(j->g->oh, depthwise_row, &p);
+        else
+            run_image(&p);
+    if (j->ep->add) {
+        const struct qd_tensor *in[2] = {j->out, j->ep->add};
+        struct qd_sum s = {.in = in, .nin = 2, .act = j->ep->add_act};
+        p.ops->sum(&s, j->out);
     }
 }
 

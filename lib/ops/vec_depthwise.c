@@ -64,8 +64,11 @@ QD_ALWAYS_INLINE void strip_store(const struct strip *s, int o, int i, vf v)
  * output rows overlap: input vector j belongs to input row j / r and tap column j % r. */
 QD_ALWAYS_INLINE void strip_body(const struct strip *s, const int r, const int sy, const int rows)
 {
+    const struct strip local = *s; /* what the stores cannot have changed */
     const vf bias = vf_load(s->bias);
     vf w[25];
+
+    s = &local;
 
     UNROLL_ALL
     for (int t = 0; t < r * r; t++)
@@ -90,25 +93,28 @@ QD_ALWAYS_INLINE void strip_body(const struct strip *s, const int r, const int s
     }
 }
 
+/* One tap of n positions. */
+QD_ALWAYS_INLINE void strip_tap(
+    const float *in, const size_t step, const vf w, vf acc[4], const int n)
+{
+    UNROLL_ALL
+    for (int p = 0; p < 4; p++)
+        if (p < n)
+            acc[p] = vf_fma(vf_load(in + (size_t)p * step), w, acc[p]);
+}
+
 /* One row, any kernel and dilation, four positions at a time. */
 static void strip_any(const struct strip *s)
 {
     for (int i = 0; i < s->n; i += 4) {
         const int n = QD_MIN(4, s->n - i);
-        const float *w = s->w;
-        vf acc[4];
-        for (int p = 0; p < 4; p++)
-            acc[p] = vf_load(s->bias);
+        const float *in = s->in + (size_t)i * s->in_step, *w = s->w;
+        const vf bias = vf_load(s->bias);
+        vf acc[4] = {bias, bias, bias, bias};
         for (int ky = 0; ky < s->rh; ky++)
-            for (int kx = 0; kx < s->rw; kx++, w += s->period) {
-                const float *in =
-                    s->in + (size_t)i * s->in_step + (size_t)ky * s->tap_y + (size_t)kx * s->tap_x;
-                const vf x = vf_load(w);
-                UNROLL_ALL
-                for (int p = 0; p < 4; p++)
-                    if (p < n)
-                        acc[p] = vf_fma(vf_load(in + (size_t)p * s->in_step), x, acc[p]);
-            }
+            for (int kx = 0; kx < s->rw; kx++, w += s->period)
+                strip_tap(in + (size_t)ky * s->tap_y + (size_t)kx * s->tap_x, s->in_step,
+                    vf_load(w), acc, n);
         UNROLL_ALL
         for (int p = 0; p < 4; p++)
             if (p < n)

@@ -18,11 +18,12 @@ QD_ALWAYS_INLINE vf value(
     const int n = QD_MIN(VW, f->ch - c);
     vf v = vf_load_n(p + c, n);
 
-    if (a == QD_ACT_COUNT)
-        v = any_act(
-            f->e->act, v, f->e->slope ? vf_load_n(f->e->slope + f->from + c, n) : vf_zero());
-    else
+    if (a != QD_ACT_COUNT)
         v = vf_act(a, v, vf_zero());
+    else if (f->e->act == QD_PRELU)
+        v = any_act(QD_PRELU, v, vf_load_n(f->e->slope + f->from + c, n));
+    else
+        v = any_act(f->e->act, v, vf_zero());
     if (add)
         v = any_act(f->e->add_act, v + vf_load_n(add + c, n), vf_zero());
     return v;

@@ -48,7 +48,7 @@ static double smooth(enum qd_act a, double x)
     case QD_TANH:
         return tanh(x);
     default:
-        return NAN;
+        return (double)NAN;
     }
 }
 

@@ -9,6 +9,7 @@
 
 #include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #ifdef QD_X86
 #include <cpuid.h>
 #else
@@ -203,6 +204,8 @@ static const char *blas_core(void)
 }
 #endif
 
+static _Atomic enum { BLAS_UNKNOWN, BLAS_LOADED, BLAS_MISSING } blas_state;
+
 /*
  * OpenBLAS chooses its kernels, and starts its threads, in a constructor, so that only the
  * environment can tell it better (version 0.3.21 takes family 6, model 207 for a Prescott and is
@@ -211,26 +214,24 @@ static const char *blas_core(void)
 bool qd_blas_load(void)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    static bool tried, ok;
-    const char *core = blas_core();
 
     pthread_mutex_lock(&lock);
-    if (!tried) {
+    if (atomic_load(&blas_state) == BLAS_UNKNOWN) {
+        const char *core = blas_core();
         bool set_core = core && !getenv("OPENBLAS_CORETYPE");
         bool set_threads = !getenv("OPENBLAS_NUM_THREADS");
         if (set_core)
             setenv("OPENBLAS_CORETYPE", core, 0);
         if (set_threads)
             setenv("OPENBLAS_NUM_THREADS", "1", 0);
-        ok = qd_blas_open(core != NULL);
+        atomic_store(&blas_state, qd_blas_open(core != NULL) ? BLAS_LOADED : BLAS_MISSING);
         if (set_core)
             unsetenv("OPENBLAS_CORETYPE");
         if (set_threads)
             unsetenv("OPENBLAS_NUM_THREADS");
-        tried = true;
     }
     pthread_mutex_unlock(&lock);
-    return ok;
+    return atomic_load(&blas_state) == BLAS_LOADED;
 }
 
 /* Two texts, because what is known of BLAS changes when it is loaded; each is written once. */
@@ -270,7 +271,7 @@ const char *qd_level_detail(void)
     static pthread_once_t before = PTHREAD_ONCE_INIT, after = PTHREAD_ONCE_INIT;
 
     pthread_once(&once, build);
-    if (qd_blas_core() || qd_blas_error()) {
+    if (atomic_load(&blas_state) != BLAS_UNKNOWN) {
         pthread_once(&after, detail_after);
         return detail[1];
     }

@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "format/cfg.h"
+#include "ops/grad.h"
 #include "ops/ops.h"
 
 struct qd_layer;
@@ -92,6 +93,35 @@ struct qd_pass {
     const bool *placed; /* CONCAT only: [nin] true when the source already wrote into 'out' */
 };
 
+/*
+ * What the training members get.  Gradients are those of a loss to be minimised.  dout holds the
+ * whole gradient of the output when backward is called, with the border that train_need asked for,
+ * and may be overwritten; din[k] is NULL when nobody wants the gradient of source k.
+ */
+struct qd_train_pass {
+    const struct qd_ops *ops;
+    const struct qd_grad_ops *grad;
+    int n;
+    const struct qd_tensor *const *in;  /* [nin] */
+    const struct qd_tensor *out;
+    const struct qd_tensor *dout;       /* NULL in train_forward */
+    const struct qd_tensor *const *din; /* [nin] */
+    const bool *fresh;                  /* [nin] din[k] holds nothing yet: write, do not add */
+    const bool *placed;                 /* CONCAT: source k lies in 'out' already, din[k] in dout */
+    float *params; /* the model's block: running statistics are updated in train_forward */
+    float *grads;  /* the same layout, added to; NULL: this layer is frozen */
+    float *packed, *saved, *work; /* as train_need asked; 64-byte aligned */
+    float bn_momentum;            /* running = momentum * running + (1 - momentum) * batch */
+    uint64_t seed;                /* of this pass and layer, for random masks */
+};
+
+struct qd_train_need {
+    size_t packed; /* floats, written by train_pack after every update */
+    size_t saved;  /* floats that live from train_forward to backward */
+    size_t work;   /* floats of scratch */
+    int border;    /* pixels of zero border that backward reads around dout */
+};
+
 /* What a detection head gives, one call for each (box, class) with score > thresh.
  * x, y, w, h are fractions of the net's input. */
 typedef void qd_emit_fn(void *ctx, const struct qd_box *box, int class_id, float score);
@@ -128,6 +158,18 @@ struct qd_layer_type {
     bool (*fuse)(const struct qd_layer *l, struct qd_fuse *f);
     /* Whether this layer can run with that tail.  NULL: never. */
     bool (*absorb)(const struct qd_layer *l, const struct qd_ops *ops, const struct qd_fuse *f);
+    /*
+     * Training.  train_need NULL: nothing needed; train_pack NULL: nothing to pack.  train_forward
+     * NULL: what forward does is right for training too (aliases and slices: nothing runs).
+     * backward NULL: an alias or slice needs none; any other layer then cannot be trained through,
+     * and building a net for training fails with that message.
+     */
+    void (*train_need)(struct qd_layer *l, const struct qd_grad_ops *g, int n,
+        struct qd_train_need *need);
+    void (*train_pack)(struct qd_layer *l, const struct qd_grad_ops *g, const float *params,
+        float *packed);
+    void (*train_forward)(struct qd_layer *l, const struct qd_train_pass *p);
+    void (*backward)(struct qd_layer *l, const struct qd_train_pass *p);
     /* Detection heads only: what kind of head, and the boxes of image n from the raw tensor. */
     void (*head)(const struct qd_layer *l, struct qd_head *head);
     void (*decode)(

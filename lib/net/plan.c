@@ -11,8 +11,7 @@
 
 #include "base/error.h"
 
-/* The root of a value; *from gets its first channel there. */
-static int root_of(const struct qd_plan *p, int v, int *from)
+int qd_plan_root(const struct qd_plan *p, int v, int *from)
 {
     int at = 0;
 
@@ -134,7 +133,7 @@ static void fuse_layer(
 
 static void mark_write(struct qd_plan *p, int v, int step)
 {
-    struct qd_value *r = &p->value[root_of(p, v, NULL)];
+    struct qd_value *r = &p->value[qd_plan_root(p, v, NULL)];
 
     r->first = QD_MIN(r->first, step);
     r->last = QD_MAX(r->last, step);
@@ -142,7 +141,7 @@ static void mark_write(struct qd_plan *p, int v, int step)
 
 static void mark_read(struct qd_plan *p, int v, int step, int border)
 {
-    struct qd_value *r = &p->value[root_of(p, v, NULL)];
+    struct qd_value *r = &p->value[qd_plan_root(p, v, NULL)];
 
     r->last = QD_MAX(r->last, step);
     r->border = QD_MAX(r->border, border);
@@ -229,7 +228,7 @@ static void find_alone(struct qd_plan *p, const int *placed, int n)
 }
 
 /* Largest first, each at the lowest free place: the usual heuristic for packing by lifetime. */
-static int allocate(struct qd_plan *p, const struct qd_graph *g, int *list, struct qd_error *err)
+int qd_plan_allocate(struct qd_plan *p, const struct qd_graph *g, int *list, struct qd_error *err)
 {
     int n = 0, *placed = list + p->nvalues;
 
@@ -266,7 +265,7 @@ int qd_plan_make(struct qd_plan *p, struct qd_graph *g, const struct qd_ops *ops
     bool keep_all, struct qd_arena *a, struct qd_error *err)
 {
     size_t n = (size_t)g->nlayers + 1;
-    int *list = qd_arena_alloc(a, 2 * n, sizeof(int), err); /* scratch of allocate() */
+    int *list = qd_arena_alloc(a, 2 * n, sizeof(int), err); /* scratch of the allocation */
 
     *p = (struct qd_plan){.batch = batch, .nvalues = (int)n, .nsteps = g->nlayers};
     p->value = qd_arena_alloc(a, n, sizeof(*p->value), err);
@@ -289,7 +288,7 @@ int qd_plan_make(struct qd_plan *p, struct qd_graph *g, const struct qd_ops *ops
     for (int i = 0; i < g->nlayers && !keep_all; i++)
         fuse_layer(p, g, ops, &g->layer[i]);
     lifetimes(p, g, keep_all);
-    return allocate(p, g, list, err);
+    return qd_plan_allocate(p, g, list, err);
 }
 
 void qd_plan_place(struct qd_plan *p, float *mem)
@@ -300,7 +299,7 @@ void qd_plan_place(struct qd_plan *p, float *mem)
             qd_tensor_place(&r->t, mem + r->offset);
     }
     for (int v = 0; v < p->nvalues; v++) {
-        int from, c = p->value[v].t.c, root = root_of(p, v, &from);
+        int from, c = p->value[v].t.c, root = qd_plan_root(p, v, &from);
         if (root != v && !p->value[v].none)
             p->value[v].t = qd_tensor_slice(&p->value[root].t, from, c);
     }

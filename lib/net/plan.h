@@ -47,6 +47,12 @@ struct qd_plan {
  */
 int qd_plan_make(struct qd_plan *p, struct qd_graph *g, const struct qd_ops *ops, int batch,
     bool keep_all, struct qd_arena *a, struct qd_error *err) QD_MUSTCHECK;
+/* The root of a value; *from (or NULL) gets the value's first channel there. */
+int qd_plan_root(const struct qd_plan *p, int v, int *from);
+/* Shape all roots that live (first, last, border set) and give them offsets; 'list' is scratch for
+ * 2 * nvalues numbers. */
+int qd_plan_allocate(
+    struct qd_plan *p, const struct qd_graph *g, int *list, struct qd_error *err) QD_MUSTCHECK;
 /* Give the tensors of all values their addresses in the block 'mem' of p->floats floats. */
 void qd_plan_place(struct qd_plan *p, float *mem);
 

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef QD_TRAIN_NET_H
+#define QD_TRAIN_NET_H
+
+#include "net/model.h"
+#include "net/plan.h"
+
+/*
+ * A net that learns: every activation is kept, every value has a gradient, and the parameters are
+ * those of the model itself.  One step is forward, the losses (which write the gradients of the
+ * heads), backward; then whoever owns the optimizer changes the parameters and says so.
+ */
+struct qd_train_net;
+
+struct qd_train_net_opts {
+    int batch;         /* images of a pass */
+    int w, h;          /* 0: the model's */
+    int frozen;        /* layers 0 .. frozen-1 do not learn, their statistics stay */
+    float bn_momentum; /* of the running statistics, in [0, 1) */
+};
+
+struct qd_train_net *qd_train_net_new(
+    struct qd_model *m, const struct qd_train_net_opts *opts, struct qd_error *err) QD_MUSTCHECK;
+void qd_train_net_free(struct qd_train_net *t);
+
+const struct qd_graph *qd_train_net_graph(const struct qd_train_net *t);
+/* The output of a layer (-1: the input) and its gradient, NULL when nothing below it learns. */
+const struct qd_tensor *qd_train_net_value(const struct qd_train_net *t, int layer);
+const struct qd_tensor *qd_train_net_gradient(const struct qd_train_net *t, int layer);
+/* Gradients of all parameters, in the layout of the model's block; backward adds to them. */
+float *qd_train_net_grads(struct qd_train_net *t);
+/* Bytes of activations, gradients, packed parameters and scratch. */
+size_t qd_train_net_bytes(const struct qd_train_net *t);
+
+/* A gradient enters at 'layer': whoever computes the loss overwrites qd_train_net_gradient() of it
+ * between forward and backward.  Called once for each such layer, before the first pass. */
+int qd_train_net_loss_at(struct qd_train_net *t, int layer, struct qd_error *err) QD_MUSTCHECK;
+/* After the last qd_train_net_loss_at(): plan and allocate. */
+int qd_train_net_ready(struct qd_train_net *t, struct qd_error *err) QD_MUSTCHECK;
+
+/* seed: of the random masks of this pass. */
+void qd_train_net_forward(struct qd_train_net *t, uint64_t seed);
+void qd_train_net_backward(struct qd_train_net *t);
+/* The parameters have changed: pack them again. */
+void qd_train_net_updated(struct qd_train_net *t);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The operations that training needs beyond those of ops.h.  Gradients are those of a loss that is
+ * minimised (darknet's "delta" is their negative).  Where an operation writes a gradient of its
+ * input, 'fresh' says that the tensor holds nothing yet: write instead of add.  Sums over pixels
+ * are made in chunks whose number does not depend on the threads and added in chunk order.
+ */
+#ifndef QD_GRAD_H
+#define QD_GRAD_H
+
+#include "ops/ops.h"
+
+/* Zero border that dz must have for qd_grad_ops.conv_data, in pixels. */
+int qd_conv_grad_border(const struct qd_conv_geom *g);
+
+struct qd_conv_grad {
+    const struct qd_conv_geom *g; /* of the forward convolution */
+    const struct qd_tensor *in;   /* x, with the border that the forward pass needs */
+    const struct qd_tensor *dz;   /* gradient of the sums (before bias), border as above */
+    float *work;                  /* 64-byte aligned, conv_work floats */
+};
+
+/* One pass of batch normalization and activation over z: u = (z - mean) * inv * scale + bias,
+ * y = act(u), where inv = 1 / sqrt(var + eps).  All arrays are [c]. */
+struct qd_bn {
+    const float *mean, *inv, *scale, *bias;
+    const float *slope; /* prelu, or NULL */
+    enum qd_act act;
+    float *dscale, *dbias; /* added to; NULL: not wanted */
+    float *dslope;         /* prelu: added to, or NULL */
+    bool fixed;            /* mean and inv are constants (frozen layer): no gradient through them */
+};
+
+struct qd_grad_ops {
+    const char *level;
+    /* Floats of scratch for conv_data and conv_weights, and of the rotated weights. */
+    size_t (*conv_work)(const struct qd_conv_geom *g, int threads);
+    size_t (*conv_packed)(const struct qd_conv_geom *g);
+    /* weight [k][c/groups][rh][rw] for conv_data, repacked after every update */
+    void (*conv_pack)(const struct qd_conv_geom *g, const float *weight, float *packed);
+    /* din (+)= the transposed convolution of dz */
+    void (*conv_data)(const struct qd_conv_grad *j, const float *packed,
+        const struct qd_tensor *din, bool fresh);
+    /* dweight[k][c/groups][rh][rw] += sum over images and pixels of x * dz */
+    void (*conv_weights)(const struct qd_conv_grad *j, float *dweight);
+    /* dbias[c] += sum over images and pixels of dz */
+    void (*bias)(const struct qd_tensor *dz, float *dbias);
+    /* Mean and variance (divisor N) of each channel over images and pixels, accumulated so that
+     * float32 rounding does not matter. */
+    void (*stats)(const struct qd_tensor *z, float *mean, float *var);
+    /* dy becomes dz: through the activation and the normalization (Ioffe and Szegedy 2015), z as
+     * in the forward pass; work holds 8 * c * 64 floats. */
+    void (*bn)(const struct qd_bn *b, const struct qd_tensor *z, const struct qd_tensor *dy,
+        float *work);
+    /* dy *= act'(x), x the pre-activation; dslope as in qd_bn.  In place. */
+    void (*act)(const struct qd_tensor *x, const struct qd_tensor *dy, enum qd_act a,
+        const float *slope, float *dslope);
+    /* The same from the output y, for activations whose derivative it determines
+     * (qd_act_from_output). */
+    void (*act_out)(const struct qd_tensor *y, const struct qd_tensor *dy, enum qd_act a,
+        const float *slope, float *dslope);
+    /* din (+)= dy at the first largest cell of each window; recomputed from 'in'. */
+    void (*maxpool)(const struct qd_tensor *in, const struct qd_tensor *dy,
+        const struct qd_tensor *din, const struct qd_pool_geom *g, bool fresh);
+    /* The rest: din (+)= ... ; the forward operation of the same name defines each. */
+    void (*maxpool_depth)(const struct qd_tensor *in, const struct qd_tensor *dy,
+        const struct qd_tensor *din, bool fresh);
+    void (*avgpool_local)(const struct qd_tensor *dy, const struct qd_tensor *din,
+        const struct qd_pool_geom *g, bool fresh);
+    void (*avgpool)(const struct qd_tensor *dy, const struct qd_tensor *din, bool fresh);
+    void (*upsample)(
+        const struct qd_tensor *dy, const struct qd_tensor *din, const float s_scale[2], bool fresh);
+    void (*downsample)(
+        const struct qd_tensor *dy, const struct qd_tensor *din, const float s_scale[2], bool fresh);
+    /* din (+)= factor * dy, or factor[c] * dy when 'factor' is an array; the first min(c) channels,
+     * where din has more and is fresh the others become 0. */
+    void (*add)(const struct qd_tensor *dy, const struct qd_tensor *din, const float *factor,
+        bool per_channel, bool fresh);
+    /* sum over images and pixels (and channels unless per_channel) of x * dy, added to dw */
+    void (*dot)(const struct qd_tensor *x, const struct qd_tensor *dy, bool per_channel, float *dw);
+    /* out = act(gate * in) backward, dy already through act: din (+)= gate * dy,
+     * dgate (+)= sum of in * dy over what the gate spans */
+    void (*gate)(const struct qd_tensor *const in_gate_dy[3], const struct qd_tensor *din,
+        const struct qd_tensor *dgate, enum qd_gate kind, const bool fresh[2]);
+    /* dx (+)= p * (dy - sum(p * dy)) / temperature over each group of channels */
+    void (*softmax)(const struct qd_tensor *p, const struct qd_tensor *dy,
+        const struct qd_tensor *din, const float groups_temperature[2], bool fresh);
+    /* depthwise blur, transposed */
+    void (*blur)(const struct qd_tensor *dy, const struct qd_tensor *din, const float *kernel,
+        const int r_s_pad[3], bool fresh);
+};
+
+/* Whether f'(x) follows from y = f(x) alone (darknet.md 2.0, those marked (y) but swish). */
+bool qd_act_from_output(enum qd_act a);
+/* f'(x) in plain C: the specification. */
+float qd_act_grad_ref(enum qd_act a, float x, float slope);
+
+/* The table that goes with a level of ops.h. */
+const struct qd_grad_ops *qd_grad_ops_of(const struct qd_ops *ops);
+
+#endif

@@ -134,14 +134,14 @@ QD_ALWAYS_INLINE void transform_in(const vf d[4][4], float *v, size_t stride, vm
 {
     vf t[4][4];
 
-    UNROLL(4)
+    UNROLL_ALL
     for (int j = 0; j < 4; j++) {
         t[0][j] = d[0][j] - d[2][j];
         t[1][j] = d[1][j] + d[2][j];
         t[2][j] = d[2][j] - d[1][j];
         t[3][j] = d[1][j] - d[3][j];
     }
-    UNROLL(4)
+    UNROLL_ALL
     for (int i = 0; i < 4; i++) {
         vf_storem(v + (size_t)(4 * i) * stride, t[i][0] - t[i][2], m);
         vf_storem(v + (size_t)(4 * i + 1) * stride, t[i][1] + t[i][2], m);
@@ -172,9 +172,9 @@ static void patches_in(const struct qd_conv_job *job, long from, long to, float 
         for (int c = 0; c < g->c; c += VW) {
             vmask m = vmask_of(QD_MIN(VW, g->c - c));
             vf d[4][4];
-            UNROLL(4)
+            UNROLL_ALL
             for (int i = 0; i < 4; i++)
-                UNROLL(4)
+                UNROLL_ALL
             for (int j = 0; j < 4; j++)
                 d[i][j] = vf_loadm(px[i][j] + c, m);
             transform_in((const vf(*)[4])d, v + c, stride, m);
@@ -190,21 +190,21 @@ QD_ALWAYS_INLINE void tile(
 {
     vf acc[MR][2];
 
-    UNROLL(16)
+    UNROLL_ALL
     for (int i = 0; i < rows; i++)
         acc[i][0] = acc[i][1] = vf_zero();
     for (int x = 0; x < k; x++, b += NR) {
         vf b0 = vf_load(b), b1 = vf_load(b + VW);
         __builtin_prefetch(b + 64 * NR);
         __builtin_prefetch(b + 64 * NR + VW);
-        UNROLL(16)
+        UNROLL_ALL
         for (int i = 0; i < rows; i++) {
             vf s = vf_set(a[(size_t)i * as + (size_t)x]);
             acc[i][0] = vf_fma(s, b0, acc[i][0]);
             acc[i][1] = vf_fma(s, b1, acc[i][1]);
         }
     }
-    UNROLL(16)
+    UNROLL_ALL
     for (int i = 0; i < rows; i++) {
         vf_store(out + (size_t)i * os, acc[i][0]);
         vf_store(out + (size_t)i * os + VW, acc[i][1]);
@@ -293,7 +293,7 @@ QD_ALWAYS_INLINE void transform_out(
 {
     vf s[2][4];
 
-    UNROLL(4)
+    UNROLL_ALL
     for (int j = 0; j < 4; j++) {
         vf a = vf_load(m + (size_t)j * stride), b = vf_load(m + (size_t)(4 + j) * stride);
         vf c = vf_load(m + (size_t)(8 + j) * stride), d = vf_load(m + (size_t)(12 + j) * stride);

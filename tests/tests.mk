@@ -81,7 +81,7 @@ check-long: check
 BENCH_SRC := $(wildcard tests/bench/bench_*.c)
 BENCH_BIN = $(BENCH_SRC:%.c=$O/%)
 bench: all $(BENCH_BIN)
-	$Qfor b in $(BENCH_BIN); do QD_BIN='$(abspath $O/bin)' $$b || exit 1; done
+	$Qfor b in $(BENCH_BIN) tests/bench/run; do QD_BIN='$(abspath $O/bin)' $$b || exit 1; done
 
 # What a machine can see without building; the style tests need the library.
 C_FILES = $(wildcard lib/*.h lib/*/*.[ch] lib/*/*/*.[ch] cmd/*.[ch] tests/*.[ch] tests/*/*.[ch])

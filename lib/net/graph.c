@@ -124,6 +124,10 @@ static int read_net(struct qd_graph *g, int h, int w, bool quiet, struct qd_erro
     g->h = h ? h : qd_key_int(&k, "height");
     g->w = w ? w : qd_key_int(&k, "width");
     g->c = qd_key_int(&k, "channels");
+    if (qd_key_given(&k, "inputs") && !qd_key_int(&k, "height") && !qd_key_int(&k, "width")) {
+        g->h = g->w = 1;
+        g->c = qd_key_int(&k, "inputs");
+    }
     g->bn_eps = qd_key_float(&k, "bn_eps");
     g->letter_box = qd_key_int(&k, "letter_box") != 0;
     if (k.failed)

@@ -239,6 +239,22 @@ static void connected(void)
     rig_close(&r);
 }
 
+/* An input that is no image. */
+static void vector(void)
+{
+    struct rig r = rig_open("[net]\ninputs=9\n[connected]\noutput=4\nactivation=relu\n", 2, true);
+
+    for (int n = 0; n < 2; n++) {
+        struct vol in = rig_out(&r, -1, n), out = vol_new(&r, 4, 1, 1);
+        for (int i = 0; i < 36; i++)
+            out.v[i / 9] += in.v[i % 9] * (double)rig_param(&r, 0, "weights")[i];
+        naive_bn(&r, &out, 0, false);
+        naive_map(&out, naive_relu);
+        rig_is(&r, 0, n, &out, "a net with inputs=");
+    }
+    rig_close(&r);
+}
+
 static void squeeze(void)
 {
     struct rig r = rig_open("[net]\nwidth=5\nheight=7\nchannels=8\n[se]\nreduction=3\n[se]\n"
@@ -314,6 +330,7 @@ int main(void)
     shared();
     antialiasing();
     connected();
+    vector();
     squeeze();
     fused();
     return tap_done();

@@ -14,7 +14,8 @@ static const struct qd_cfg_key keys[] = {
     QD_K_INT("dilation", "1", 1, 255,
         "distance between the taps of the kernel; the padding grows with it; ignored when size=1"),
     QD_K_INT("groups", "1", 1, 65536, "groups of channels that do not see each other"),
-    QD_K_FLAG("pad", "0", "1: zero padding of size/2 on every side, whatever padding says"),
+    QD_K_INT(
+        "pad", "0", 0, 255, "not 0: zero padding of size/2 on every side, whatever padding says"),
     QD_K_INT("padding", "0", 0, 255, "zero padding on every side"),
     QD_K_FLAG("batch_normalize", "0", "1: batch normalization before the activation"),
     QD_K_FLAG("cbn", "0", "1: batch normalization with statistics over several mini-batches"),

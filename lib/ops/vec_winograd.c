@@ -62,7 +62,7 @@ static struct wino shape(const struct qd_conv_geom *g)
 static bool supports(const struct qd_conv_geom *g)
 {
     return g->rh == 3 && g->rw == 3 && g->sy == 1 && g->sx == 1 && g->dil == 1 && g->groups == 1 &&
-           g->c >= 32 && g->k >= 32 && g->oh >= 4 && g->ow >= 4;
+           g->c >= 16 && g->k >= 32 && g->oh >= 4 && g->ow >= 4;
 }
 
 static bool can_pool(const struct qd_conv_geom *g)
@@ -130,7 +130,7 @@ static void pack(
 /* ---- patches in ------------------------------------------------------------------------------ */
 
 /* B' d B for one vector of channels; d[i][j] are 4x4 vectors, v the component stride apart. */
-QD_ALWAYS_INLINE void transform_in(const vf d[4][4], float *v, size_t stride, vmask m)
+QD_ALWAYS_INLINE void transform_in(const vf d[4][4], float *v, size_t stride, int n)
 {
     vf t[4][4];
 
@@ -143,10 +143,10 @@ QD_ALWAYS_INLINE void transform_in(const vf d[4][4], float *v, size_t stride, vm
     }
     UNROLL_ALL
     for (int i = 0; i < 4; i++) {
-        vf_storem(v + (size_t)(4 * i) * stride, t[i][0] - t[i][2], m);
-        vf_storem(v + (size_t)(4 * i + 1) * stride, t[i][1] + t[i][2], m);
-        vf_storem(v + (size_t)(4 * i + 2) * stride, t[i][2] - t[i][1], m);
-        vf_storem(v + (size_t)(4 * i + 3) * stride, t[i][1] - t[i][3], m);
+        vf_store_n(v + (size_t)(4 * i) * stride, t[i][0] - t[i][2], n);
+        vf_store_n(v + (size_t)(4 * i + 1) * stride, t[i][1] + t[i][2], n);
+        vf_store_n(v + (size_t)(4 * i + 2) * stride, t[i][2] - t[i][1], n);
+        vf_store_n(v + (size_t)(4 * i + 3) * stride, t[i][1] - t[i][3], n);
     }
 }
 
@@ -170,14 +170,14 @@ static void patches_in(const struct qd_conv_job *job, long from, long to, float 
                 px[i][j] = qd_at(in, n, QD_MIN(y0 + i, in->h + in->border - 1),
                     QD_MIN(x0 + j, in->w + in->border - 1));
         for (int c = 0; c < g->c; c += VW) {
-            vmask m = vmask_of(QD_MIN(VW, g->c - c));
+            const int n_c = g->c - c;
             vf d[4][4];
             UNROLL_ALL
             for (int i = 0; i < 4; i++)
                 UNROLL_ALL
             for (int j = 0; j < 4; j++)
-                d[i][j] = vf_loadm(px[i][j] + c, m);
-            transform_in((const vf(*)[4])d, v + c, stride, m);
+                d[i][j] = vf_load(px[i][j] + c);
+            transform_in((const vf(*)[4])d, v + c, stride, n_c);
         }
     }
 }
@@ -269,7 +269,7 @@ struct finish {
     const struct qd_epilogue *ep;
     const struct qd_tensor *out;
     int n, y, x, k; /* image, first output pixel, first filter */
-    vmask m;
+    int lanes;
     vf bias, slope;
 };
 
@@ -283,8 +283,8 @@ QD_ALWAYS_INLINE void put(const struct finish *f, int y, int x, vf v)
     const struct qd_epilogue *ep = f->ep;
 
     if (ep->add)
-        v = vf_act(ep->add_act, v + vf_loadm(qd_at(ep->add, f->n, y, x) + f->k, f->m), f->slope);
-    vf_storem(qd_at(f->out, f->n, y, x) + f->k, v, f->m);
+        v = vf_act(ep->add_act, v + vf_load(qd_at(ep->add, f->n, y, x) + f->k), f->slope);
+    vf_store_n(qd_at(f->out, f->n, y, x) + f->k, v, f->lanes);
 }
 
 /* A' m A for one vector of filters: 2x2 outputs, each through the epilogue. */
@@ -305,8 +305,8 @@ QD_ALWAYS_INLINE void transform_out(
     vf y10 = activated(f, s[1][0] + s[1][1] + s[1][2], act);
     vf y11 = activated(f, s[1][1] - s[1][2] - s[1][3], act);
     if (pool) {
-        vf_storem(qd_at(f->out, f->n, f->y / 2, f->x / 2) + f->k,
-            vf_max(vf_max(y00, y01), vf_max(y10, y11)), f->m);
+        vf_store_n(qd_at(f->out, f->n, f->y / 2, f->x / 2) + f->k,
+            vf_max(vf_max(y00, y01), vf_max(y10, y11)), f->lanes);
         return;
     }
     bool right = f->x + 1 < f->out->w, below = f->y + 1 < f->out->h;
@@ -330,9 +330,9 @@ static void patches_out(
 
     for (int k = p0 * NR; k < QD_MIN(p1 * NR, g->k); k += VW) {
         struct finish f = {.ep = ep, .out = job->out, .k = k};
-        f.m = vmask_of(QD_MIN(VW, g->k - k));
-        f.bias = ep->bias ? vf_loadm(ep->bias + k, f.m) : vf_zero();
-        f.slope = ep->slope ? vf_loadm(ep->slope + k, f.m) : vf_zero();
+        f.lanes = QD_MIN(VW, g->k - k);
+        f.bias = ep->bias ? vf_load_n(ep->bias + k, f.lanes) : vf_zero();
+        f.slope = ep->slope ? vf_load_n(ep->slope + k, f.lanes) : vf_zero();
         for (long p = from; p < to; p++) {
             int at = (int)(p % ((long)w.ty * w.tx));
             const float *src = m + (size_t)(p - from) * wide + (size_t)(k - p0 * NR);

@@ -49,14 +49,14 @@ struct qd_grad_ops {
      * float32 rounding does not matter. */
     void (*stats)(const struct qd_tensor *z, float *mean, float *var);
     /* dy becomes dz: through the activation and the normalization (Ioffe and Szegedy 2015), z as
-     * in the forward pass; work holds 8 * c * 64 floats. */
+     * in the forward pass; work, 64-byte aligned, holds 8 * c * 64 floats. */
     void (*bn)(const struct qd_bn *b, const struct qd_tensor *z, const struct qd_tensor *dy,
         float *work);
     /* dy *= act'(x), x the pre-activation; dslope as in qd_bn.  In place. */
     void (*act)(const struct qd_tensor *x, const struct qd_tensor *dy, enum qd_act a,
         const float *slope, float *dslope);
     /* The same from the output y, for activations whose derivative it determines
-     * (qd_act_from_output). */
+     * (qd_act_from_output; not prelu, so that the slopes are ignored). */
     void (*act_out)(const struct qd_tensor *y, const struct qd_tensor *dy, enum qd_act a,
         const float *slope, float *dslope);
     /* din (+)= dy at the first largest cell of each window; recomputed from 'in'. */
@@ -72,14 +72,16 @@ struct qd_grad_ops {
         const struct qd_tensor *dy, const struct qd_tensor *din, const float s_scale[2], bool fresh);
     void (*downsample)(
         const struct qd_tensor *dy, const struct qd_tensor *din, const float s_scale[2], bool fresh);
-    /* din (+)= factor * dy, or factor[c] * dy when 'factor' is an array; the first min(c) channels,
-     * where din has more and is fresh the others become 0. */
+    /* din (+)= factor[0] * dy, or factor[c] * dy when per_channel; factor NULL: 1.  The first min(c)
+     * channels, where din has more and is fresh the others become 0. */
     void (*add)(const struct qd_tensor *dy, const struct qd_tensor *din, const float *factor,
         bool per_channel, bool fresh);
-    /* sum over images and pixels (and channels unless per_channel) of x * dy, added to dw */
+    /* sum over images and pixels (and channels unless per_channel) of x * dy, added to dw; of the
+     * first min(c) channels */
     void (*dot)(const struct qd_tensor *x, const struct qd_tensor *dy, bool per_channel, float *dw);
     /* out = act(gate * in) backward, dy already through act: din (+)= gate * dy,
-     * dgate (+)= sum of in * dy over what the gate spans */
+     * dgate (+)= sum of in * dy over what the gate spans; fresh: of din, of dgate, either of which
+     * may be NULL */
     void (*gate)(const struct qd_tensor *const in_gate_dy[3], const struct qd_tensor *din,
         const struct qd_tensor *dgate, enum qd_gate kind, const bool fresh[2]);
     /* dx (+)= p * (dy - sum(p * dy)) / temperature over each group of channels */

@@ -6,6 +6,7 @@
 #ifndef QD_KERNELS_H
 #define QD_KERNELS_H
 
+#include "ops/grad.h"
 #include "ops/ops.h"
 
 /* ---- convolutions ---------------------------------------------------------------------------- */
@@ -45,6 +46,22 @@ void qd_ops_pool__avx2(struct qd_ops *ops);
 void qd_ops_elt__avx512(struct qd_ops *ops);
 void qd_ops_pool__avx512(struct qd_ops *ops);
 #endif
+
+/* ---- gradients ------------------------------------------------------------------------------- */
+
+/* The same for the tables of grad.h; the ref ones together fill all but 'level'. */
+void qd_grad_conv__ref(struct qd_grad_ops *g);
+void qd_grad_elt__ref(struct qd_grad_ops *g);
+void qd_grad_pool__ref(struct qd_grad_ops *g);
+
+/* f'(x) from y = f(x), where qd_act_from_output. */
+float qd_act_grad_out_ref(enum qd_act a, float y);
+/* dy[channels] of one pixel through an activation over the channels; the pre-activation is x, or x
+ * normalized as b says. */
+void qd_act_grad_channels(
+    enum qd_act a, const float *x, const struct qd_bn *b, float *dy, int channels);
+/* dx = scale * p * (dy - sum(p * dy)), n values; dx may be dy. */
+void qd_softmax_grad(const float *p, const float *dy, float *dx, int n, float scale);
 
 /* ---- OpenBLAS -------------------------------------------------------------------------------- */
 

@@ -96,18 +96,20 @@ static void edit(const struct qd_cfg *cfg, const uint8_t *data, size_t size)
     size_t len = size < sizeof(text) - 1 ? size : sizeof(text) - 1;
     memcpy(text, data + (size - len), len);
     text[len] = 0;
-    (void)qd_cfg_set(copy, section, "filters", text, NULL);
-    (void)qd_cfg_set(copy, section, text, "1", NULL);
-    (void)qd_cfg_override(copy, text, NULL);
-    (void)qd_cfg_override(copy, "yolo.classes=3", NULL);
+    /* Whether an edit is refused does not matter, what is left must be whole. */
+    int refused = qd_cfg_set(copy, section, "filters", text, NULL);
+    refused += qd_cfg_set(copy, section, text, "1", NULL);
+    refused += qd_cfg_override(copy, text, NULL);
+    refused += qd_cfg_override(copy, "yolo.classes=3", NULL);
     round_trip(copy, NULL, 0);
     while (qd_cfg_count(copy) > 1) {
         section = 1 + data[size / 3] % (qd_cfg_count(copy) - 1);
         if (qd_cfg_remove(copy, section, NULL) < 0 || qd_cfg_count(copy) > 20)
             break;
-        (void)qd_cfg_set(copy, section - 1, "after", "x", NULL);
+        refused += qd_cfg_set(copy, section - 1, "after", "x", NULL);
         round_trip(copy, NULL, 0);
     }
+    (void)refused;
     qd_cfg_free(copy);
 }
 

@@ -96,7 +96,7 @@ static int filled(void)
 /* The load must fail with "<path>: <text>" and leave the arrays alone. */
 static void refused(int ret, const char *text, const char *what)
 {
-    char want[700];
+    char want[1100];
 
     snprintf(want, sizeof(want), "%s: %s", path, text);
     OK(ret == -1 && err.code == QD_EFORMAT && filled() == 0, "%s: refused", what);

@@ -172,6 +172,24 @@ static struct vol blurred(struct rig *r, const struct vol *in, int kind)
     return naive_conv(r, in, (struct cv){in->c, 2, 2, 2, 0, 1, in->c}, w);
 }
 
+/* 3x3 maxima with stride 1. */
+static struct vol highest(struct rig *r, const struct vol *in)
+{
+    struct vol max = vol_new(r, in->c, in->h, in->w);
+
+    for (size_t i = 0; i < vol_len(in); i++) {
+        int x = (int)(i % (size_t)in->w), y = (int)(i / (size_t)in->w % (size_t)in->h);
+        int c = (int)(i / (size_t)in->w / (size_t)in->h);
+        max.v[i] = in->v[i];
+        for (int j = 0; j < 9; j++) {
+            int yy = y - 1 + j / 3, xx = x - 1 + j % 3;
+            if (yy >= 0 && xx >= 0 && yy < in->h && xx < in->w)
+                max.v[i] = fmax(max.v[i], *vol_at(in, c, yy, xx));
+        }
+    }
+    return max;
+}
+
 static void antialiasing(void)
 {
     char text[400];
@@ -189,18 +207,7 @@ static void antialiasing(void)
         naive_map(&sharp, naive_leaky);
         struct vol out = blurred(&r, &sharp, kind);
         rig_is(&r, 0, 1, &out, kind == 1 ? "blurred convolution" : "averaged convolution");
-        struct vol max = vol_new(&r, 5, out.h, out.w);
-        for (int c = 0; c < 5; c++)
-            for (int y = 0; y < out.h; y++)
-                for (int x = 0; x < out.w; x++) {
-                    double m = -1e9;
-                    for (int j = 0; j < 9; j++) {
-                        int yy = y - 1 + j / 3, xx = x - 1 + j % 3;
-                        if (yy >= 0 && xx >= 0 && yy < out.h && xx < out.w)
-                            m = fmax(m, *vol_at(&out, c, yy, xx));
-                    }
-                    *vol_at(&max, c, y, x) = m;
-                }
+        struct vol max = highest(&r, &out);
         struct vol pooled = blurred(&r, &max, kind);
         rig_is(&r, 1, 1, &pooled, kind == 1 ? "blurred maxpool" : "averaged maxpool");
         rig_close(&r);

@@ -83,7 +83,7 @@ define isa_rule
 $O/lib/ops/vec_%.$1.o: lib/ops/vec_%.c
 	$$(call say,CC,$$@)
 	@mkdir -p $$(@D)
-	$$Q$$(CC) $$(QD_CPPFLAGS) $$(QD_CFLAGS) $$(ISA_$1) -MMD -MP -c -o $$@ $$<
+	$$Q$$(CC) $$(QD_CPPFLAGS) $$(QD_CFLAGS) $$(ISA_$1) $$(VEC_CFLAGS) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$i)))
 

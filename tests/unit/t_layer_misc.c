@@ -216,9 +216,8 @@ static void shortcuts(void)
             struct vol out = vol_new(&r, 5, 8, 12);
             for (int k = 0; k <= s->n; k++) {
                 struct vol in = rig_out(&r, k ? s->from[k - 1] : 3, n);
-                for (int c = 0; c < 5 && c < in.c; c++)
-                    for (int j = 0; j < 96; j++)
-                        out.v[c * 96 + j] += naive_weight(&r, s, k, c) * in.v[c * 96 + j];
+                for (int j = 0; j < QD_MIN(5, in.c) * 96; j++)
+                    out.v[j] += naive_weight(&r, s, k, j / 96) * in.v[j];
             }
             if (s->leaky)
                 naive_map(&out, naive_leaky);
@@ -355,6 +354,22 @@ static void softmaxes(void)
     rig_close(&r);
 }
 
+static void softmax_of_all(void)
+{
+    struct rig r = rig_open(NET "[softmax]\n[maxpool]\nsize=3\nstride=1\n", 2, true);
+
+    for (int n = 0; n < 2; n++) {
+        struct vol in = rig_out(&r, -1, n), out = vol_new(&r, in.c, in.h, in.w);
+        double sum = 0;
+        for (size_t i = 0; i < vol_len(&in); i++)
+            sum += exp(in.v[i]);
+        for (size_t i = 0; i < vol_len(&in); i++)
+            out.v[i] = exp(in.v[i]) / sum;
+        rig_is(&r, 0, n, &out, "[softmax] over all pixels");
+    }
+    rig_close(&r);
+}
+
 int main(void)
 {
     pooling();
@@ -365,5 +380,6 @@ int main(void)
     gates();
     single_values();
     softmaxes();
+    softmax_of_all();
     return tap_done();
 }

@@ -118,9 +118,12 @@ static const struct rule rules[] = {
         "t.cfg:9: the 12 channels of the input of [reorg] are not a multiple of 16, as stride=2 "
         "needs"},
     {NET "[crop]\ncrop_height=9\n", "t.cfg:6: [crop] to 1x9 is larger than its input of 16x8"},
-    {NET "[softmax]\n",
-        "t.cfg:5: [softmax] over 16x8 pixels together is not supported: put [avgpool] before it, "
-        "or set spatial=1"},
+    {NET "[softmax]\ngroups=3\n",
+        "t.cfg:6: groups=3 in [softmax] over 16x8 pixels is not supported: put [avgpool] before "
+        "it"},
+    {"[net]\ninputs=0\n[softmax]\n", "t.cfg:2: 'inputs=0' in [net] must be 1 to 1048576"},
+    {"[net]\nchannels=3\n[softmax]\n",
+        "t.cfg:1: [net] must give width, height and channels above 0 (they are 0, 0, 3)"},
     {NET "[avgpool]\n[softmax]\ngroups=2\n",
         "t.cfg:7: groups=2 in [softmax] does not divide the 3 channels of its input"},
     {NET "[cost]\ntype=huber\n",
@@ -224,6 +227,24 @@ static void details(void)
     qd_model_free(m);
 }
 
+/* What darknets read although it is odd. */
+static void odd(void)
+{
+    static const char *const text[] = {
+        NET "[convolutional]\nsize=5\npad=2\n",
+        "[net]\nwidth=4\nheight=4\nchannels=1\nsteps=-1,100\nscales=.1,10\n[softmax]\n",
+        "[net]\ninputs=7\n[connected]\noutput=3\n[softmax]\n",
+        C12 "[yolo]\nnum=6\nmask=0,1\nanchors=1,1,2,2\nclasses=1\n",
+    };
+
+    for (size_t i = 0; i < QD_LEN(text); i++) {
+        struct qd_error err = {0};
+        struct qd_model *m = model_of(text[i], &err);
+        OK(m, "odd cfg %d %s", (int)i, err.msg);
+        qd_model_free(m);
+    }
+}
+
 /* Defaults are inside their ranges, words among their choices, every key has a help line. */
 static void check_key(const char *section, const struct qd_cfg_key *k)
 {
@@ -260,6 +281,7 @@ static void tables(void)
 int main(void)
 {
     faults();
+    odd();
     details();
     tables();
     return tap_done();

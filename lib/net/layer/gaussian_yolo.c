@@ -18,31 +18,22 @@ static const struct qd_cfg_key keys[] = {
 /* Entries of an anchor: mean and uncertainty of x, y, w, h in turn, objectness, classes. */
 enum { X = 0, SX, Y, SY, W, SW, H, SH, OBJ, CLASSES };
 
-struct gaussian {
-    struct qd_anchors a;
-    float scale_x_y, beta_nms;
-    float point; /* the box's centre is this many widths from the predicted point */
-    enum qd_nms nms;
-};
-
 static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
 {
-    struct gaussian *v = l->priv;
+    struct qd_yolo_head *v = l->priv;
     const char *point = qd_key_word(k, "yolo_point");
 
     (void)err; /* faults go through the keys */
-    v->scale_x_y = qd_key_float(k, "scale_x_y");
-    v->beta_nms = qd_key_float(k, "beta_nms");
-    v->nms = qd_head_nms(k);
+    v->uc_normalizer = qd_key_float(k, "uc_normalizer");
     v->point = strcmp(point, "left_top") == 0 ? .5f : strcmp(point, "right_bottom") == 0 ? -.5f : 0;
-    if (qd_head_anchors(l, k, &v->a, true) < 0)
+    if (qd_head_yolo(l, k, v) < 0)
         return -1;
     return qd_head_check(l, k, &v->a, CLASSES);
 }
 
 static void head(const struct qd_layer *l, struct qd_head *head)
 {
-    const struct gaussian *v = l->priv;
+    const struct qd_yolo_head *v = l->priv;
 
     *head = (struct qd_head){.classes = v->a.classes, .nms = v->nms, .beta_nms = v->beta_nms};
 }
@@ -57,7 +48,7 @@ static float certainty(const float *e)
 static void decode(
     const struct qd_layer *l, const struct qd_tensor *raw, int n, const struct qd_decode *d)
 {
-    const struct gaussian *v = l->priv;
+    const struct qd_yolo_head *v = l->priv;
     float s = v->scale_x_y, shift = (s - 1) / 2;
 
     for (int y = 0; y < raw->h; y++)
@@ -87,7 +78,7 @@ const struct qd_layer_type qd_type_gaussian_yolo = {
     .section = "Gaussian_yolo",
     .help = "detection head that knows how uncertain its boxes are",
     .keys = keys,
-    .priv_size = sizeof(struct gaussian),
+    .priv_size = sizeof(struct qd_yolo_head),
     .setup = setup,
     .head = head,
     .decode = decode,

@@ -2,6 +2,7 @@
 /*
  * The rules that every detection head must obey, and the last step of decoding.
  */
+#include <float.h>
 #include <math.h>
 
 #include "base/log.h"
@@ -42,16 +43,22 @@ static int read_mask(struct qd_layer *l, struct qd_keys *k, struct qd_anchors *a
 
 static int read_sizes(struct qd_layer *l, struct qd_keys *k, struct qd_anchors *a)
 {
-    int n = qd_key_count(k, "anchors");
+    int n = qd_key_count(k, "anchors"), last = 0;
 
-    if (n && n != 2 * a->num)
+    for (int i = 0; i < a->nmask; i++)
+        last = QD_MAX(last, a->mask[i]);
+    if (n > 2 * a->num || (n && n < 2 * last + 2))
         return qd_key_fault(k, QD_EFORMAT, "anchors",
             "'anchors' in [%s] has %d numbers but num=%d needs %d", l->type->section, n, a->num,
+            2 * a->num);
+    if (n && n < 2 * a->num)
+        qd_warn("%s:%d: 'anchors' in [%s] has %d numbers but num=%d needs %d: the others are .5",
+            qd_cfg_name(k->cfg), qd_key_line(k, "anchors"), l->type->section, n, a->num,
             2 * a->num);
     n = qd_key_floats(k, "anchors", a->size, 2 * a->num);
     for (int i = n; i < 2 * a->num; i++)
         a->size[i] = .5f;
-    for (int i = 0; i < n && !k->failed; i += 2)
+    for (int i = 0; i + 1 < n && !k->failed; i += 2)
         if (a->size[i] <= 0 || a->size[i + 1] <= 0)
             qd_warn("%s:%d: anchor %d of [%s] has no area, its boxes are always empty",
                 qd_cfg_name(k->cfg), qd_key_line(k, "anchors"), i / 2, l->type->section);
@@ -72,14 +79,78 @@ int qd_head_anchors(struct qd_layer *l, struct qd_keys *k, struct qd_anchors *a,
         k->failed = true;
         return -1;
     }
-    if (read_sizes(l, k, a) < 0 || (masked && read_mask(l, k, a) < 0))
+    if (masked && read_mask(l, k, a) < 0)
         return -1;
     if (!a->nmask) {
         a->nmask = a->num;
         for (int i = 0; i < a->num; i++)
             a->mask[i] = i;
     }
+    if (read_sizes(l, k, a) < 0)
+        return -1;
     return check_classes(l, k, a->classes);
+}
+
+/* Weights of the classes: the largest counter over the class's own, at most max_delta. */
+static int read_counters(struct qd_layer *l, struct qd_keys *k, struct qd_yolo_head *v)
+{
+    struct qd_arena *arena = qd_layer_arena(l);
+    int n = qd_key_count(k, "counters_per_class"), most = 1;
+    int *counter;
+
+    if (!n)
+        return 0;
+    if (n != v->a.classes)
+        return qd_key_fault(k, QD_EFORMAT, "counters_per_class",
+            "'counters_per_class' in [%s] has %d numbers but there are %d classes",
+            l->type->section, n, v->a.classes);
+    counter = qd_arena_alloc(arena, (size_t)n, sizeof(*counter), k->err);
+    v->class_weight = qd_arena_alloc(arena, (size_t)n, sizeof(*v->class_weight), k->err);
+    if (!counter || !v->class_weight) {
+        k->failed = true;
+        return -1;
+    }
+    (void)qd_key_ints(k, "counters_per_class", counter, n);
+    for (int i = 0; i < n; i++)
+        most = QD_MAX(most, counter[i]);
+    for (int i = 0; i < n; i++)
+        v->class_weight[i] = fminf((float)most / (float)QD_MAX(counter[i], 1), v->max_delta);
+    return k->failed ? -1 : 0;
+}
+
+static enum qd_iou_kind iou_kind(struct qd_keys *k, const char *key)
+{
+    static const char *const word[] = {"mse", "iou", "giou", "diou", "ciou"};
+    const char *given = qd_key_word(k, key);
+
+    for (int i = 0; i < (int)QD_LEN(word); i++)
+        if (strcmp(given, word[i]) == 0)
+            return (enum qd_iou_kind)i;
+    return QD_IOU_IOU;
+}
+
+int qd_head_yolo(struct qd_layer *l, struct qd_keys *k, struct qd_yolo_head *v)
+{
+    v->scale_x_y = qd_key_float(k, "scale_x_y");
+    v->beta_nms = qd_key_float(k, "beta_nms");
+    v->nms = qd_head_nms(k);
+    v->max = qd_key_int(k, "max");
+    v->ignore_thresh = qd_key_float(k, "ignore_thresh");
+    v->truth_thresh = qd_key_float(k, "truth_thresh");
+    v->iou_thresh = qd_key_float(k, "iou_thresh");
+    v->iou_thresh_kind = iou_kind(k, "iou_thresh_kind");
+    v->iou_loss = iou_kind(k, "iou_loss");
+    v->iou_normalizer = qd_key_float(k, "iou_normalizer");
+    v->obj_normalizer = qd_key_float(k, "obj_normalizer");
+    v->cls_normalizer = qd_key_float(k, "cls_normalizer");
+    v->delta_normalizer = qd_key_float(k, "delta_normalizer");
+    v->max_delta = qd_key_given(k, "max_delta") ? qd_key_float(k, "max_delta") : FLT_MAX;
+    v->label_smooth_eps = qd_key_float(k, "label_smooth_eps");
+    v->objectness_smooth = qd_key_int(k, "objectness_smooth");
+    v->focal_loss = qd_key_int(k, "focal_loss");
+    if (qd_head_anchors(l, k, &v->a, true) < 0)
+        return -1;
+    return read_counters(l, k, v);
 }
 
 /* The line that sets 'filters' of the layer before, 0 when that is no convolution. */

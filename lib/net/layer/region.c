@@ -37,17 +37,21 @@ static const struct qd_cfg_key keys[] = {
     QD_KEY_END,
 };
 
-struct region {
-    struct qd_anchors a;
-    bool softmax;
-    float *prob; /* [classes], scratch of decode */
-};
-
 static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
 {
-    struct region *v = l->priv;
+    struct qd_region_head *v = l->priv;
 
     v->softmax = qd_key_int(k, "softmax");
+    v->max = qd_key_int(k, "max");
+    v->classfix = qd_key_int(k, "classfix");
+    v->rescore = qd_key_int(k, "rescore");
+    v->bias_match = qd_key_int(k, "bias_match");
+    v->focal_loss = qd_key_int(k, "focal_loss");
+    v->thresh = qd_key_float(k, "thresh");
+    v->object_scale = qd_key_float(k, "object_scale");
+    v->noobject_scale = qd_key_float(k, "noobject_scale");
+    v->class_scale = qd_key_float(k, "class_scale");
+    v->coord_scale = qd_key_float(k, "coord_scale");
     (void)qd_key_int(k, "coords"); /* checks that it is 4 */
     if (qd_head_anchors(l, k, &v->a, false) < 0)
         return -1;
@@ -59,12 +63,12 @@ static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
 
 static void head(const struct qd_layer *l, struct qd_head *head)
 {
-    const struct region *v = l->priv;
+    const struct qd_region_head *v = l->priv;
 
     *head = (struct qd_head){.classes = v->a.classes, .nms = QD_NMS_IOU, .beta_nms = .6f};
 }
 
-static const float *probabilities(const struct region *v, const float *p)
+static const float *probabilities(const struct qd_region_head *v, const float *p)
 {
     float max = p[0], sum = 0;
 
@@ -82,7 +86,7 @@ static const float *probabilities(const struct region *v, const float *p)
 static void decode(
     const struct qd_layer *l, const struct qd_tensor *raw, int n, const struct qd_decode *d)
 {
-    const struct region *v = l->priv;
+    const struct qd_region_head *v = l->priv;
     float w = (float)raw->w, h = (float)raw->h;
 
     for (int y = 0; y < raw->h; y++)
@@ -106,7 +110,7 @@ const struct qd_layer_type qd_type_region = {
     .section = "region",
     .help = "detection head of YOLOv2",
     .keys = keys,
-    .priv_size = sizeof(struct region),
+    .priv_size = sizeof(struct qd_region_head),
     .setup = setup,
     .head = head,
     .decode = decode,

@@ -15,37 +15,27 @@ static const struct qd_cfg_key keys[] = {
     QD_KEY_END,
 };
 
-struct yolo {
-    struct qd_anchors a;
-    float scale_x_y, beta_nms;
-    bool new_coords;
-    enum qd_nms nms;
-};
-
 static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
 {
-    struct yolo *v = l->priv;
+    struct qd_yolo_head *v = l->priv;
 
     (void)err; /* faults go through the keys */
-    v->scale_x_y = qd_key_float(k, "scale_x_y");
-    v->beta_nms = qd_key_float(k, "beta_nms");
     v->new_coords = qd_key_int(k, "new_coords");
-    v->nms = qd_head_nms(k);
-    if (qd_head_anchors(l, k, &v->a, true) < 0)
+    if (qd_head_yolo(l, k, v) < 0)
         return -1;
     return qd_head_check(l, k, &v->a, 5);
 }
 
 static void head(const struct qd_layer *l, struct qd_head *head)
 {
-    const struct yolo *v = l->priv;
+    const struct qd_yolo_head *v = l->priv;
 
     *head = (struct qd_head){.classes = v->a.classes, .nms = v->nms, .beta_nms = v->beta_nms};
 }
 
 /* e: x, y, w, h; the box of a cell as fractions of the net's input. */
 static struct qd_box box_of(
-    const struct yolo *v, const struct qd_decode *d, const float *e, const float *anchor)
+    const struct qd_yolo_head *v, const struct qd_decode *d, const float *e, const float *anchor)
 {
     float s = v->scale_x_y, shift = (s - 1) / 2;
     struct qd_box b;
@@ -69,7 +59,7 @@ static struct qd_box box_of(
 static void decode(
     const struct qd_layer *l, const struct qd_tensor *raw, int n, const struct qd_decode *d)
 {
-    const struct yolo *v = l->priv;
+    const struct qd_yolo_head *v = l->priv;
     int entries = 5 + v->a.classes;
 
     for (int y = 0; y < raw->h; y++)
@@ -91,7 +81,7 @@ const struct qd_layer_type qd_type_yolo = {
     .section = "yolo",
     .help = "detection head of YOLOv3 and later",
     .keys = keys,
-    .priv_size = sizeof(struct yolo),
+    .priv_size = sizeof(struct qd_yolo_head),
     .setup = setup,
     .head = head,
     .decode = decode,

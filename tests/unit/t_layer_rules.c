@@ -44,6 +44,9 @@ static const struct rule rules[] = {
     {C12 "[convolutional]\nfilters=12\nshare_index=0\n",
         "t.cfg:10: [convolutional] cannot share the parameters of layer 0: size, channels, "
         "filters, groups, batch_normalize and prelu must be equal"},
+    {NET "[convolutional]\nsize=101\npad=1\ndilation=21\n",
+        "t.cfg:8: padding and dilation of [convolutional] reach 1050 pixels beyond its input, more "
+        "than 1024"},
     {C12 "[depthwise]\nfilters=6\n",
         "t.cfg:9: [depthwise] has one filter for each channel: filters must be 12 like the "
         "channels of its input, not 6"},

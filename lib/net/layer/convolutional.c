@@ -5,6 +5,8 @@
  */
 #include "net/layer/convlike.h"
 
+enum { MAX_BORDER = 1024 }; /* pixels: zeros around the input are real memory */
+
 static const struct qd_cfg_key keys[] = {
     QD_K_INT("filters", "1", 1, 65536, "filters: channels of the output"),
     QD_K_INT("size", "1", 1, 255, "side of the kernel"),
@@ -196,6 +198,10 @@ int qd_conv_setup(struct qd_layer *l, struct qd_keys *k, bool depthwise)
     if (read_geometry(l, k, depthwise) < 0 || output_shape(l, k) < 0 || parameters(l, k) < 0)
         return -1;
     l->border[0] = qd_conv_border(&v->g);
+    if (l->border[0] > MAX_BORDER)
+        return qd_key_fault(k, QD_EUNSUP, "dilation",
+            "padding and dilation of [%s] reach %d pixels beyond its input, more than %d",
+            l->type->section, l->border[0], MAX_BORDER);
     describe(l, depthwise);
     return 0;
 }

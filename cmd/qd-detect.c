@@ -28,15 +28,15 @@ static const struct cmd_opt opts[] = {CMD_OPT_CFG_NEEDED, CMD_OPT_WEIGHTS_NEEDED
     {'N', "names", CMD_STR, &names_path, "FILE", "class names, instead of those of -d", 0, 0,
         false},
     {'t', "thresh", CMD_FLOAT, &detect.thresh, "X", "scores must be above this", 0, 1, false},
-    {'n', "nms", CMD_FLOAT, &detect.nms, "X",
-        "overlap above which the lower score of a class goes; 1: never", 0, 1, false},
+    {'n', "nms", CMD_FLOAT, &detect.nms, "X", "overlap above which the lower score goes; 1: never",
+        0, 1, false},
     {'F', "format", CMD_CHOICE, &format, "tsv|json|coco|voc|yolo", "of the detections", 0, 0,
         false},
     CMD_OPT_OUTPUT("FILE|DIR", "where detections go; voc and yolo fill a folder [-]"),
     {'b', "draw", CMD_STR, &draw, "DIR", "write pictures with the boxes drawn into this folder", 0,
         0, false},
-    {'S', "stream", CMD_FLAG, &stream, NULL,
-        "PPM or JPEG frames on standard input, drawn ones on standard output", 0, 0, false},
+    {'S', "stream", CMD_FLAG, &stream, NULL, "video: PPM or JPEG frames from stdin to stdout", 0, 0,
+        false},
     CMD_OPT_LETTERBOX(input), CMD_OPT_RESAMPLE(input), CMD_OPT_EXIF(input), CMD_OPT_SIZE,
     CMD_OPT_THREADS, CMD_OPT_OVERRIDE, CMD_OPT_FORCE, {0}};
 
@@ -230,7 +230,7 @@ static int detect_frame(struct run *r, struct qd_image *img, bool jpeg, struct q
     char name[32];
     int ret = cmd_detect(r->net, &input, img, &detect, &d, err);
 
-    snprintf(name, sizeof(name), "frame%08ld", r->done);
+    snprintf(name, sizeof(name), "frame%08ld", r->done); /* from 1 */
     if (ret == 0 && r->writer)
         ret = qd_detwriter_add(r->writer, name, img->w, img->h, &d, err);
     if (ret == 0) {

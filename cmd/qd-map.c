@@ -25,13 +25,13 @@ static const struct cmd_opt opts[] = {CMD_OPT_CFG, CMD_OPT_WEIGHTS, CMD_OPT_DATA
     {'p', "points", CMD_INT, &points, "0|11|101", "darknet: points of the curve, 0: exact area [0]",
         0, 101, false},
     {'A', "detections", CMD_STR, &detections, "FILE",
-        "score these, from qd-detect or in COCO's format, instead of a network", 0, 0, false},
+        "score these (tsv or coco) instead of a network", 0, 0, false},
     {'C', "category-ids", CMD_CHOICE, &category_ids, "auto|coco91|one|zero",
         "numbers of the classes in a COCO file", 0, 0, false},
     {'t', "thresh", CMD_FLOAT, &thresh, "X",
         "scores must be above this [darknet: 0.005, others: 0.001]", 0, 1, false},
     {'n', "nms", CMD_FLOAT, &nms, "X",
-        "overlap above which the lower score goes [darknet: 0.45, others: 0.6]", 0, 1, false},
+        "overlap that the lower score dies of [darknet: 0.45, others: 0.6]", 0, 1, false},
     {'P', "pr-thresh", CMD_FLOAT, &pr_thresh, "X",
         "gt, tp, fp, precision and recall count scores above this", 0, 1, false},
     {'B', "bad-labels", CMD_CHOICE, &bad, "fail|drop|clip", "what to do about bad labels", 0, 0,
@@ -81,8 +81,6 @@ static int load_lists(struct run *r, struct qd_error *err)
 {
     const char *path = list_path;
 
-    if (cmd.data && !(r->data = qd_data_load(cmd.data, err)))
-        return -1;
     if (!path && !(path = qd_data_path(r->data, "valid", err)))
         return -1;
     if (!(r->list = qd_list_load(path, err)))
@@ -425,7 +423,9 @@ static int load_subject(struct run *r, struct qd_error *err)
 
 static int run(struct run *r, struct qd_error *err)
 {
-    if (load_lists(r, err) < 0 || find_labels(r, err) < 0 || load_subject(r, err) < 0)
+    if (cmd.data && !(r->data = qd_data_load(cmd.data, err)))
+        return -1;
+    if (load_subject(r, err) < 0 || load_lists(r, err) < 0 || find_labels(r, err) < 0)
         return -1;
     const struct qd_eval_opts eo = {(enum qd_rules)rules, r->classes, iou, pr_thresh, points};
     struct qd_eval_class *cls = calloc((size_t)r->classes, sizeof(*cls));

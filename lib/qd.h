@@ -415,7 +415,7 @@ struct qd_eval_result {
 struct qd_eval *qd_eval_new(const struct qd_eval_opts *opts, struct qd_error *err) QD_MUSTCHECK;
 struct qd_eval_input {
     long id;  /* COCO takes images in ascending id, which must differ; the others as added */
-    int w, h; /* of the image in pixels, for the VOC and COCO rules; 1, 1 when boxes are in pixels */
+    int w, h; /* of the image in pixels, for VOC and COCO rules; 1, 1 when boxes are in pixels */
     const struct qd_truth *truth; /* boxes are fractions of w and h */
     size_t ntruth;
     const struct qd_det *det; /* the same; in any order of scores */
@@ -460,8 +460,8 @@ bool qd_detfile_is_coco(const struct qd_detfile *f);
  * image is known by qd_image_id() in a COCO file, which must give one; else by its path as
  * written, or by its base name if only one path in the file has that.
  */
-int qd_detfile_get(
-    struct qd_detfile *f, const char *image, struct qd_dets *out, struct qd_error *err) QD_MUSTCHECK;
+int qd_detfile_get(struct qd_detfile *f, const char *image, struct qd_dets *out,
+    struct qd_error *err) QD_MUSTCHECK;
 /* How many detections qd_detfile_get() never gave; 0 when all were used. */
 size_t qd_detfile_unused(const struct qd_detfile *f);
 

@@ -19,35 +19,30 @@ struct hit {
     size_t seq;   /* in order of images and detections */
 };
 
-struct claim {
-    size_t truth; /* in the group */
-    double iou;
-};
-
-/* The truth that detection d of the group claims. */
-typedef struct claim claim_fn(
-    const struct qd_eval_group *g, const struct qd_eval_det *d, float iou);
+/* The truth of the group that detection d claims, or one of the above; *overlap: its IoU. */
+typedef size_t claim_fn(
+    const struct qd_eval_group *g, const struct qd_eval_det *d, float iou, double *overlap);
 
 /* Darknet: the best overlap above the threshold with an ordinary truth, taken or not; a detection
  * that has none is dropped when it overlaps a difficult one. */
-static struct claim claim_darknet(
-    const struct qd_eval_group *g, const struct qd_eval_det *d, float iou)
+static size_t claim_darknet(
+    const struct qd_eval_group *g, const struct qd_eval_det *d, float iou, double *overlap)
 {
-    struct claim c = {NOTHING, 0};
+    size_t claim = NOTHING;
     bool difficult = false;
 
     for (size_t i = 0; i < g->ntruth; i++) {
         float o = qd_box_iou(&d->box, &g->truth[i].box);
         if (!(o > iou))
             continue;
-        if (g->truth[i].difficult)
+        if (g->truth[i].difficult) {
             difficult = true;
-        else if ((double)o > c.iou)
-            c = (struct claim){i, (double)o};
+        } else if ((double)o > *overlap) {
+            claim = i;
+            *overlap = (double)o;
+        }
     }
-    if (c.truth == NOTHING && difficult)
-        c.truth = IGNORED;
-    return c;
+    return claim == NOTHING && difficult ? IGNORED : claim;
 }
 
 /* Overlap of boxes whose sides are numbers of pixels that still belong to them. */
@@ -63,21 +58,22 @@ static double inclusive_iou(const struct qd_corners *a, const struct qd_corners 
 }
 
 /* VOC development kit: the best overlap with any truth; at least the threshold. */
-static struct claim claim_voc(const struct qd_eval_group *g, const struct qd_eval_det *d, float iou)
+static size_t claim_voc(
+    const struct qd_eval_group *g, const struct qd_eval_det *d, float iou, double *overlap)
 {
-    struct claim c = {NOTHING, 0};
+    size_t claim = NOTHING;
     double limit = round((double)iou * 1e6) * 1e-6; /* the decimal number that was meant */
 
     for (size_t i = 0; i < g->ntruth; i++) {
         double o = inclusive_iou(&d->side, &g->truth[i].side);
-        if (o > c.iou)
-            c = (struct claim){i, o};
+        if (o > *overlap) {
+            claim = i;
+            *overlap = o;
+        }
     }
-    if (c.truth == NOTHING || c.iou < limit)
-        return (struct claim){NOTHING, 0};
-    if (g->truth[c.truth].difficult)
-        c.truth = IGNORED;
-    return c;
+    if (claim == NOTHING || *overlap < limit)
+        return NOTHING;
+    return g->truth[claim].difficult ? IGNORED : claim;
 }
 
 static const struct rules {
@@ -149,11 +145,12 @@ static void match(
             for (size_t k = 0; k < g.ntruth; k++)
                 cls[g.class_id].gt += !g.truth[k].difficult;
             for (size_t k = 0; k < g.ndet; k++) {
-                struct claim c = r->claim(&g, &g.det[k], e->opts.iou);
-                if (c.truth < IGNORED)
-                    c.truth += e->image[i].truth + g.truth_done;
+                double overlap = 0;
+                size_t claim = r->claim(&g, &g.det[k], e->opts.iou, &overlap);
+                if (claim < IGNORED)
+                    claim += e->image[i].truth + g.truth_done;
                 size_t at = next[g.class_id]++;
-                w->hit[at] = (struct hit){g.det[k].score, (float)c.iou, c.truth, at};
+                w->hit[at] = (struct hit){g.det[k].score, (float)overlap, claim, at};
             }
         }
     }

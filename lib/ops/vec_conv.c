@@ -12,7 +12,9 @@
 
 enum {
     WEIGHTS_KEPT = 300 * 1024, /* bytes of weights up to which pixels are the outer loop */
-    CHUNKS = 16                /* that many pieces of work are enough for the usual machines */
+    CHUNKS = 16,               /* that many pieces of work are enough for the usual machines */
+    L1_WAY = 4096,             /* bytes: pixels at this distance share one set of the L1 cache, */
+    L1_WAYS = 8                /* which holds that many lines */
 };
 
 struct plan {
@@ -171,6 +173,9 @@ static void plan_cut(struct plan *p)
     bool one = p->wide == 0;
     int most = p->my == 1 ? (one ? TILE_1 : TILE_2) : (one ? PAIR_1 : PAIR_2);
     int step = p->my; /* pooled tiles are of even width */
+
+    if (p->my == 1 && p->t.ax * sizeof(float) % L1_WAY == 0)
+        most = QD_MIN(most, L1_WAYS - 1);
 
     p->tiles = QD_VEC(qd_vec_tiles)[p->my - 1];
     if (p->t.nx == 1 && p->t.len == 9 && g->sx <= 2 && p->t.ax == 3 * (size_t)g->sx)

@@ -337,6 +337,7 @@ static void shapes(void)
         {"1x1 map, add", {5, 1, 1, 30, 1, 1, 41, 1, 1, 1, 1, 0, 1, 1}, .add = true},
         {"large weights", {1, 5, 5, 300, 5, 5, 70, 3, 3, 1, 1, 1, 1, 1}, .bias = true},
         {"large weights, pool", {2, 4, 6, 200, 4, 6, 130, 3, 3, 1, 1, 1, 1, 1}, .pool = true},
+        {"pixels one page apart", {1, 2, 13, 1024, 2, 13, 33, 1, 1, 1, 1, 0, 1, 1}, .bias = true},
         {"no border at all", {2, 6, 5, 20, 6, 5, 24, 1, 1, 1, 1, 0, 1, 1}, .bias = true},
         {"no border, add", {2, 6, 5, 20, 6, 5, 24, 1, 1, 1, 1, 0, 1, 1}, .add = true},
         {"wide border", {1, 6, 5, 4, 6, 5, 24, 3, 3, 1, 1, 1, 1, 1}, .border_extra = 3},

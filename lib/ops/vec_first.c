@@ -15,6 +15,8 @@
     }
 #define PUT(my, mx, nv, s) [mx] = NAME(my, mx, nv, s),
 
+/* clang-format off */
+
 /* X(my, mx, nv, s): one row with one and two vectors of filters, two rows with one and two. */
 #if VREGS == 32
 #define ROW_1(X, s) X(1, 7, 1, s) X(1, 8, 1, s) X(1, 9, 1, s) X(1, 10, 1, s) X(1, 11, 1, s)        \
@@ -31,7 +33,6 @@
 #define PAIR_V2(X, s) X(2, 2, 2, s)
 #endif
 
-/* clang-format off */
 ROW_1(TILE, 1) ROW_2(TILE, 1) PAIR_V1(TILE, 1) PAIR_V2(TILE, 1)
 ROW_1(TILE, 2) ROW_2(TILE, 2)
 

@@ -388,5 +388,6 @@ int main(int argc, char **argv)
         if (!net || strcmp(net, "yolo-fastest") == 0)
             run("yolo-fastest-1.1@320", fastest, *l, seconds);
     }
+    printf("# multiply-add peak in the end %.1f GFLOP/s\n", peak);
     return 0;
 }

@@ -14,6 +14,7 @@ static int count, failed;
 static uint64_t state;
 static char tmpdir[64];
 
+static void report(bool ok, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 static void report(bool ok, const char *fmt, va_list ap)
 {
     printf("%sok %d - ", ok ? "" : "not ", ++count);

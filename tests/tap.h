@@ -14,7 +14,8 @@
 #define OK(cond, ...) tap_ok((cond), __FILE__, __LINE__, #cond, __VA_ARGS__)
 /* |a - b| <= atol + rtol * |b| */
 #define NEAR(a, b, atol, rtol, ...)                                                                \
-    tap_near((a), (b), (atol), (rtol), __FILE__, __LINE__, #a " ~ " #b, __VA_ARGS__)
+    tap_near((double)(a), (double)(b), (double)(atol), (double)(rtol), __FILE__, __LINE__,         \
+        #a " ~ " #b, __VA_ARGS__)
 #define IS_STR(a, b, ...) tap_str((a), (b), __FILE__, __LINE__, __VA_ARGS__)
 
 bool tap_ok(bool ok, const char *file, int line, const char *what, const char *fmt, ...)

@@ -11,6 +11,8 @@
 #include <string.h>
 
 static void vset(struct qd_error *err, enum qd_code code, const char *fmt, va_list ap)
+    QD_PRINTF(3, 0);
+static void vset(struct qd_error *err, enum qd_code code, const char *fmt, va_list ap)
 {
     if (!err || err->code != QD_OK)
         return;

@@ -48,7 +48,7 @@ static void compare_head(const struct qd_net *net, int layer, const char *level)
     const struct qd_layer *l = &net->graph->layer[layer];
     size_t n = (size_t)l->h * (size_t)l->w * (size_t)l->c;
     float *got = qd_alloc(n, sizeof(*got), &err);
-    double worst = INFINITY;
+    double worst = (double)INFINITY;
     if (got && qd_io_slurp(path, 1 << 24, &want, &err) == 0 && want.len == n * sizeof(float) &&
         qd_net_output(net, layer, 0, got, &err) == 0) {
         qd_le_floats((float *)(void *)want.data, n);

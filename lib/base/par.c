@@ -172,16 +172,30 @@ static void *worker(void *arg)
     return NULL;
 }
 
+/* A child of fork() has no workers, whatever they were doing. */
+static void forget_workers(void)
+{
+    team.workers = 0;
+    team.mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    team.wake = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+    atomic_store(&team.gate, 0);
+    atomic_store(&team.asleep, 0);
+    atomic_flag_clear(&team.busy);
+}
+
 /* Have n - 1 workers if the system gives them: with fewer the others do their chunks.  Signals are
  * for the threads of the program. */
 static void start_workers(int n)
 {
+    static bool prepared;
     pthread_attr_t attr;
     sigset_t all, old;
     pthread_t id;
 
     if (team.workers >= n - 1 || pthread_attr_init(&attr))
         return;
+    if (!prepared)
+        prepared = pthread_atfork(NULL, NULL, forget_workers) == 0;
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);

@@ -130,9 +130,9 @@ static inline bool qd_loss_usable(const struct qd_label *t)
 /* The cell of a grid of n that a coordinate lies in; the far border belongs to the last one. */
 static inline int qd_loss_cell(float x, int n)
 {
-    int i = (int)(x * (float)n);
+    float at = x * (float)n;
 
-    return i < 0 ? 0 : QD_MIN(i, n - 1);
+    return at < 1 ? 0 : at >= (float)n ? n - 1 : (int)at;
 }
 
 /* ---- elements (loss_elt.c) ------------------------------------------------------------------- */

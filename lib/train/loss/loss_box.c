@@ -106,6 +106,10 @@ double qd_box_gradient(
     enum qd_iou_kind kind, const struct qd_box *p, const struct qd_box *t, double d[4])
 {
     struct pair g = pair_of(p, t, true);
+    if (!(g.c < HUGE_VAL)) { /* a box that has exploded overlaps nothing */
+        memset(d, 0, 4 * sizeof(*d));
+        return 0;
+    }
     double e[4], iou = g.u > 0 ? g.i / g.u : 0;
 
     side_gradient(&g, kind, e);

@@ -363,6 +363,32 @@ int qd_labels_load(const char *path, int classes, enum qd_bad_labels bad, struct
     struct qd_error *err) QD_MUSTCHECK;
 void qd_labels_free(struct qd_labels *l);
 
+/* ------------------------------------------------------------------ data set tools ------------ */
+
+/* How hard the pictures of a synthetic set are: size and number of objects, what hides them,
+ * contrast, patterns behind them, noise. */
+enum qd_toy_level { QD_TOY_EASY, QD_TOY_NORMAL, QD_TOY_HARD };
+struct qd_toy_opts {
+    const char *kind; /* one of those that qd_toy_kind() tells */
+    uint64_t seed;
+    int train, valid; /* pictures */
+    int w, h;         /* of a picture, 32..2048; 0: the kind's */
+    int classes;      /* 1..10; 0: the kind's */
+    enum qd_toy_level level;
+    bool png;   /* PNG pictures instead of JPEG */
+    bool force; /* write into a folder that is not empty */
+};
+/* The i-th kind of synthetic sets, NULL after the last: "detect", "classify", "segment". */
+const char *qd_toy_kind(int i);
+/*
+ * Draw a synthetic data set into the folder 'dir', which is made if it is not there: pictures,
+ * labels, lists, NAME.names and NAME.data, where NAME is that of the folder; qd-toy(1) says how they
+ * lie.  A picture depends on the seed, its number, and whether it is for training: a larger set
+ * begins with the pictures of a smaller one.
+ */
+int qd_toy_write(const char *dir, const struct qd_toy_opts *opts, struct qd_error *err)
+    QD_MUSTCHECK;
+
 /* ------------------------------------------------------------------ evaluation ---------------- */
 
 enum qd_rules { QD_RULES_DARKNET, QD_RULES_VOC07, QD_RULES_VOC12, QD_RULES_COCO };

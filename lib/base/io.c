@@ -105,12 +105,12 @@ void qd_io_write(struct qd_out *o, const void *data, size_t len)
         o->error = errno ? errno : EIO;
 }
 
-int qd_io_commit(struct qd_out *o, struct qd_error *err)
+static int commit(struct qd_out *o, bool sync, struct qd_error *err)
 {
     if (fflush(o->f) != 0 && !o->error)
         o->error = errno;
     if (o->path) {
-        if (o->tmp && !o->error && fsync(fileno(o->f)) != 0)
+        if (sync && o->tmp && !o->error && fsync(fileno(o->f)) != 0)
             o->error = errno;
         if (fclose(o->f) != 0 && !o->error)
             o->error = errno;
@@ -126,6 +126,11 @@ int qd_io_commit(struct qd_out *o, struct qd_error *err)
         o->tmp[0] = 0; /* renamed: nothing to remove */
     qd_io_discard(o);
     return error ? -1 : 0;
+}
+
+int qd_io_commit(struct qd_out *o, struct qd_error *err)
+{
+    return commit(o, true, err);
 }
 
 void qd_io_discard(struct qd_out *o)
@@ -146,7 +151,17 @@ int qd_io_put(const char *path, bool force, const void *data, size_t len, struct
     if (qd_io_create(&o, path, force, err) < 0)
         return -1;
     qd_io_write(&o, data, len);
-    return qd_io_commit(&o, err);
+    return commit(&o, true, err);
+}
+
+int qd_io_put_many(const char *path, bool force, const void *data, size_t len, struct qd_error *err)
+{
+    struct qd_out o;
+
+    if (qd_io_create(&o, path, force, err) < 0)
+        return -1;
+    qd_io_write(&o, data, len);
+    return commit(&o, false, err);
 }
 
 uint32_t qd_le32(const void *p)

@@ -32,6 +32,11 @@ void qd_io_discard(struct qd_out *o);
 int qd_io_put(
     const char *path, bool force, const void *data, size_t len, struct qd_error *err) QD_MUSTCHECK;
 
+/* The same without waiting for the disk: for the thousands of small files of a set whose index is
+ * written last, with qd_io_put(). */
+int qd_io_put_many(
+    const char *path, bool force, const void *data, size_t len, struct qd_error *err) QD_MUSTCHECK;
+
 /* Little-endian integers and floats at p. */
 uint32_t qd_le32(const void *p);
 uint64_t qd_le64(const void *p);

@@ -267,23 +267,33 @@ static void average(const struct assign *s, const struct qd_cell *c)
         c->d[k] /= (float)n;
 }
 
-/* Deltas become gradients; their squares are darknet's cost. */
+/* n deltas become gradients; returns their squares. */
+static double close_part(const struct assign *s, float *d, int n)
+{
+    double sum = 0;
+    int any = 0;
+
+    for (int k = 0; k < n; k++)
+        any |= d[k] != 0;
+    for (int k = 0; k < n && any; k++) { /* most boxes learn no place and no class */
+        sum += (double)d[k] * (double)d[k];
+        d[k] *= -s->v->delta_normalizer;
+    }
+    return sum;
+}
+
+/* The squares of the deltas are darknet's cost. */
 static void close_cell(const struct assign *s, const struct qd_cell *c)
 {
-    bool squares = !s->exact && (!s->a->mean_iou || s->v->iou_loss == QD_IOU_MSE);
-    double sum[3] = {0};
+    int obj = s->a->obj, cls = s->a->cls;
 
     if (s->v->iou_thresh < 1 && !s->exact)
         average(s, c);
-    for (int k = 0; k < s->entries; k++) {
-        int part = k < s->a->obj ? 0 : k < s->a->cls ? 1 : 2;
-        sum[part] += (double)c->d[k] * (double)c->d[k];
-        c->d[k] *= -s->v->delta_normalizer;
-    }
-    if (squares)
-        s->sum->cost[0] += sum[0];
-    s->sum->cost[1] += sum[1];
-    s->sum->cost[2] += sum[2];
+    double box = close_part(s, c->d, obj);
+    if (!s->exact && (!s->a->mean_iou || s->v->iou_loss == QD_IOU_MSE))
+        s->sum->cost[0] += box;
+    s->sum->cost[1] += close_part(s, c->d + obj, cls - obj);
+    s->sum->cost[2] += close_part(s, c->d + cls, s->v->a.classes);
 }
 
 typedef void cell_fn(const struct assign *s, const struct qd_cell *c);

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * 3x3 convolutions of stride 1 with fewer multiplications: Winograd's F(2x2, 3x3) (Lavin and Gray,
- * "Fast Algorithms for Convolutional Neural Networks", 2016, section 4.1).  Each 4x4 patch d of the
- * input and each filter g are transformed, the 16 components are 16 independent matrix products
- * over the channels, and the results are transformed back to 2x2 outputs:
+ * 3x3 convolutions of stride 1 with fewer multiplications: Winograd's F(2x2, 3x3) and F(4x4, 3x3)
+ * (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016, sections 4.1, 4.3).
+ * For m x m outputs a patch d of (m + 2) x (m + 2) inputs and the filter g are transformed, the
+ * (m + 2)^2 components are as many independent matrix products over the channels, and the results
+ * are transformed back:
  *
  *     Y = A' [ (G g G') * (B' d B) ] A
  *
- * 16 products replace 36.  The transforms of F(2x2) are additions and halvings only, so that the
- * error is that of the direct sum within a small factor.  Products run as in the blocked kernel: a
- * tile of MR patches x NR filters in registers, filters packed in panels of NR.
+ * 4 (m = 2) or 2.25 (m = 4) products an output replace 9.  The price of m = 4 is a larger rounding
+ * error (a few 1e-6 of the largest output), four times the memory for filters, and waste where a
+ * map is no multiple of 4: it is for large maps with filters of moderate size.  Products run as in
+ * the blocked kernel: a tile of MR patches x NR filters in registers, filters in panels of NR.
  *
  * Few filters: a chunk is a block of patches that goes through all three stages in the cache.  Many
  * filters: patches are transformed once for all, and a chunk is a group of filter panels, so that
@@ -20,19 +22,22 @@
 #include "ops/vec.h"
 
 enum {
-    NR = 2 * VW,               /* filters of a panel */
-    MR = VREGS == 32 ? 13 : 6, /* patches of a register tile */
-    XI = 16,                   /* components of a transformed patch */
-    BLOCK_FLOATS = 128 * 1024, /* of transformed input and output in a block */
-    SPLIT_FLOATS = 256 * 1024, /* filters above this are split, not patches */
-    SUPER = 256,               /* patches at once when the filters are split */
-    GROUPS = 8,                /* at most so many groups of panels */
+    NR = 2 * VW,                /* filters of a panel */
+    MR = VREGS == 32 ? 13 : 6,  /* patches of a register tile */
+    SIDE_MAX = 6,               /* of a patch: m + 2 */
+    BLOCK_FLOATS = 128 * 1024,  /* of transformed input and output in a block */
+    SPLIT_FLOATS = 256 * 1024,  /* filters above this are split, not patches */
+    SUPER = 256,                /* patches at once when the filters are split */
+    GROUPS = 8,                 /* at most so many groups of panels */
+    LARGE_MAP = 24,             /* m = 4 from this side on ... */
+    LARGE_FILTERS = 100 * 1024, /* ... up to so many filters x channels */
 };
 
 /* Everything that depends on the geometry alone. */
 struct wino {
-    int ty, tx;   /* patches per column and row of an image */
-    long patches; /* of the batch */
+    int m, side, xi; /* outputs and inputs along a side of a patch, components */
+    int ty, tx;      /* patches per column and row of an image */
+    long patches;    /* of the batch */
     int panels;
     bool split;        /* chunks are groups of panels */
     int block;         /* patches at once */
@@ -46,12 +51,17 @@ static int ceil_div(long a, long b)
 
 static struct wino shape(const struct qd_conv_geom *g)
 {
-    struct wino w = {.ty = ceil_div(g->oh, 2), .tx = ceil_div(g->ow, 2)};
+    bool large = QD_MIN(g->oh, g->ow) >= LARGE_MAP && (long)g->c * g->k <= LARGE_FILTERS;
+    struct wino w = {.m = large ? 4 : 2};
 
+    w.side = w.m + 2;
+    w.xi = w.side * w.side;
+    w.ty = ceil_div(g->oh, w.m);
+    w.tx = ceil_div(g->ow, w.m);
     w.patches = (long)g->n * w.ty * w.tx;
     w.panels = ceil_div(g->k, NR);
-    w.split = (long)XI * g->c * w.panels * NR > SPLIT_FLOATS;
-    long most = w.split ? SUPER : BLOCK_FLOATS / ((long)XI * (g->c + w.panels * NR));
+    w.split = (long)w.xi * g->c * w.panels * NR > SPLIT_FLOATS;
+    long most = w.split ? SUPER : BLOCK_FLOATS / ((long)w.xi * (g->c + w.panels * NR));
     most = QD_MAX(most / MR * MR, 2 * MR);
     w.block = ceil_div(w.patches, ceil_div(w.patches, most)); /* equal blocks */
     w.groups = QD_MIN(w.panels, GROUPS);
@@ -74,22 +84,29 @@ static bool can_pool(const struct qd_conv_geom *g)
 
 static size_t packed_floats(const struct qd_conv_geom *g)
 {
-    return (size_t)XI * (size_t)g->c * (size_t)ceil_div(g->k, NR) * NR;
+    struct wino w = shape(g);
+
+    return (size_t)w.xi * (size_t)g->c * (size_t)w.panels * NR;
 }
 
-/* G g G' of one 3x3 filter, in double because it is done once. */
-static void transform_filter(const float *w, double scale, float u[XI])
-{
-    static const double G[4][3] = {{1, 0, 0}, {.5, .5, .5}, {.5, -.5, .5}, {0, 0, 1}};
-    double t[4][3];
+/* G for m = 2 and m = 4. */
+static const double G2[4][3] = {{1, 0, 0}, {.5, .5, .5}, {.5, -.5, .5}, {0, 0, 1}};
+static const double G4[6][3] = {{1 / 4., 0, 0}, {-1 / 6., -1 / 6., -1 / 6.},
+    {-1 / 6., 1 / 6., -1 / 6.}, {1 / 24., 1 / 12., 1 / 6.}, {1 / 24., -1 / 12., 1 / 6.}, {0, 0, 1}};
 
-    for (int i = 0; i < 4; i++)
+/* G g G' of one 3x3 filter, in double because it is done once. */
+static void transform_filter(int side, const float *w, double scale, float *u)
+{
+    const double(*G)[3] = side == 4 ? G2 : G4;
+    double t[SIDE_MAX][3];
+
+    for (int i = 0; i < side; i++)
         for (int j = 0; j < 3; j++)
             t[i][j] =
                 G[i][0] * (double)w[j] + G[i][1] * (double)w[3 + j] + G[i][2] * (double)w[6 + j];
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 4; j++)
-            u[i * 4 + j] =
+    for (int i = 0; i < side; i++)
+        for (int j = 0; j < side; j++)
+            u[i * side + j] =
                 (float)(scale * (t[i][0] * G[j][0] + t[i][1] * G[j][1] + t[i][2] * G[j][2]));
 }
 
@@ -104,18 +121,20 @@ static void pack_panel(void *ctx, int panel, int thread)
 {
     const struct pack_job *j = ctx;
     const struct qd_conv_geom *g = j->g;
-    size_t c = (size_t)g->c, panels = (size_t)ceil_div(g->k, NR);
+    struct wino w = shape(g);
+    size_t c = (size_t)g->c;
 
     (void)thread;
     for (int f = 0; f < NR; f++)
         for (size_t ch = 0; ch < c; ch++) {
             int k = panel * NR + f;
-            float u[XI] = {0};
+            float u[SIDE_MAX * SIDE_MAX] = {0};
             if (k < g->k)
-                transform_filter(
-                    j->weight + ((size_t)k * c + ch) * 9, j->scale ? (double)j->scale[k] : 1, u);
-            for (size_t x = 0; x < XI; x++)
-                j->packed[((x * panels + (size_t)panel) * c + ch) * NR + (size_t)f] = u[x];
+                transform_filter(w.side, j->weight + ((size_t)k * c + ch) * 9,
+                    j->scale ? (double)j->scale[k] : 1, u);
+            for (size_t x = 0; x < (size_t)w.xi; x++)
+                j->packed[((x * (size_t)w.panels + (size_t)panel) * c + ch) * NR + (size_t)f] =
+                    u[x];
         }
 }
 
@@ -129,24 +148,51 @@ static void pack(
 
 /* ---- patches in ------------------------------------------------------------------------------ */
 
-/* B' d B for one vector of channels; d[i][j] are 4x4 vectors, v the component stride apart. */
-QD_ALWAYS_INLINE void transform_in(const vf d[4][4], float *v, size_t stride, int n)
+/* B' on one row or column of a patch. */
+QD_ALWAYS_INLINE void line_in(const int side, const vf *d, vf *t)
 {
-    vf t[4][4];
+    if (side == 4) {
+        t[0] = d[0] - d[2];
+        t[1] = d[1] + d[2];
+        t[2] = d[2] - d[1];
+        t[3] = d[1] - d[3];
+    } else {
+        vf even = vf_fma(vf_set(-4), d[2], d[4]), odd = vf_fma(vf_set(-4), d[1], d[3]);
+        vf near = d[4] - d[2], far = 2.0f * (d[3] - d[1]);
+        t[0] = vf_fma(vf_set(4), d[0], vf_fma(vf_set(-5), d[2], d[4]));
+        t[1] = even + odd;
+        t[2] = even - odd;
+        t[3] = near + far;
+        t[4] = near - far;
+        t[5] = vf_fma(vf_set(4), d[1], vf_fma(vf_set(-5), d[3], d[5]));
+    }
+}
+
+/* B' d B for one vector of channels at px[row * side + column]; components of v are 'stride'
+ * apart, and n of its channels are wanted. */
+QD_ALWAYS_INLINE void transform_in(
+    const int side, const float *const *px, int c, int n, float *v, size_t stride)
+{
+    vf t[SIDE_MAX][SIDE_MAX];
 
     UNROLL_ALL
-    for (int j = 0; j < 4; j++) {
-        t[0][j] = d[0][j] - d[2][j];
-        t[1][j] = d[1][j] + d[2][j];
-        t[2][j] = d[2][j] - d[1][j];
-        t[3][j] = d[1][j] - d[3][j];
+    for (int j = 0; j < side; j++) {
+        vf d[SIDE_MAX], u[SIDE_MAX];
+        UNROLL_ALL
+        for (int i = 0; i < side; i++)
+            d[i] = vf_load(px[i * side + j] + c);
+        line_in(side, d, u);
+        UNROLL_ALL
+        for (int i = 0; i < side; i++)
+            t[i][j] = u[i];
     }
     UNROLL_ALL
-    for (int i = 0; i < 4; i++) {
-        vf_store_n(v + (size_t)(4 * i) * stride, t[i][0] - t[i][2], n);
-        vf_store_n(v + (size_t)(4 * i + 1) * stride, t[i][1] + t[i][2], n);
-        vf_store_n(v + (size_t)(4 * i + 2) * stride, t[i][2] - t[i][1], n);
-        vf_store_n(v + (size_t)(4 * i + 3) * stride, t[i][1] - t[i][3], n);
+    for (int i = 0; i < side; i++) {
+        vf u[SIDE_MAX];
+        line_in(side, t[i], u);
+        UNROLL_ALL
+        for (int j = 0; j < side; j++)
+            vf_store_n(v + (size_t)(i * side + j) * stride, u[j], n);
     }
 }
 
@@ -163,21 +209,16 @@ static void patches_in(const struct qd_conv_job *job, long from, long to, float 
 
     for (long p = from; p < to; p++, v += g->c) {
         int n = (int)(p / ((long)w.ty * w.tx)), at = (int)(p % ((long)w.ty * w.tx));
-        int y0 = at / w.tx * 2 - g->pad, x0 = at % w.tx * 2 - g->pad;
-        const float *px[4][4];
-        for (int i = 0; i < 4; i++)
-            for (int j = 0; j < 4; j++)
-                px[i][j] = qd_at(in, n, QD_MIN(y0 + i, in->h + in->border - 1),
-                    QD_MIN(x0 + j, in->w + in->border - 1));
+        int y0 = at / w.tx * w.m - g->pad, x0 = at % w.tx * w.m - g->pad;
+        const float *px[SIDE_MAX * SIDE_MAX];
+        for (int i = 0; i < w.xi; i++)
+            px[i] = qd_at(in, n, QD_MIN(y0 + i / w.side, in->h + in->border - 1),
+                QD_MIN(x0 + i % w.side, in->w + in->border - 1));
         for (int c = 0; c < g->c; c += VW) {
-            const int n_c = g->c - c;
-            vf d[4][4];
-            UNROLL_ALL
-            for (int i = 0; i < 4; i++)
-                UNROLL_ALL
-            for (int j = 0; j < 4; j++)
-                d[i][j] = vf_load(px[i][j] + c);
-            transform_in((const vf(*)[4])d, v + c, stride, n_c);
+            if (w.side == 4)
+                transform_in(4, px, c, g->c - c, v + c, stride);
+            else
+                transform_in(6, px, c, g->c - c, v + c, stride);
         }
     }
 }
@@ -248,7 +289,7 @@ static void products(const struct qd_conv_job *job, const float *v, long count, 
     size_t wide = (size_t)(p1 - p0) * NR;
     int cuts = ceil_div(count, MR); /* equal tiles */
 
-    for (int x = 0; x < XI; x++)
+    for (int x = 0; x < shape(job->g).xi; x++)
         for (int p = p0; p < p1; p++) {
             const float *b =
                 job->packed + ((size_t)x * (size_t)panels + (size_t)p) * (size_t)c * NR;
@@ -287,36 +328,84 @@ QD_ALWAYS_INLINE void put(const struct finish *f, int y, int x, vf v)
     vf_store_n(qd_at(f->out, f->n, y, x) + f->k, v, f->lanes);
 }
 
-/* A' m A for one vector of filters: 2x2 outputs, each through the epilogue. */
-QD_ALWAYS_INLINE void transform_out(
-    const struct finish *f, const float *m, size_t stride, enum qd_act act, bool pool)
+/* A' on one row or column of components. */
+QD_ALWAYS_INLINE void line_out(const int m, const vf *s, vf *y)
 {
-    vf s[2][4];
+    if (m == 2) {
+        y[0] = s[0] + s[1] + s[2];
+        y[1] = s[1] - s[2] - s[3];
+    } else {
+        vf add1 = s[1] + s[2], sub1 = s[1] - s[2], add2 = s[3] + s[4], sub2 = s[3] - s[4];
+        y[0] = s[0] + add1 + add2;
+        y[1] = vf_fma(vf_set(2), sub2, sub1);
+        y[2] = vf_fma(vf_set(4), add2, add1);
+        y[3] = vf_fma(vf_set(8), sub2, sub1) + s[5];
+    }
+}
+
+/* A' s A for one vector of filters: m x m outputs, each through the epilogue. */
+QD_ALWAYS_INLINE void transform_out(const int m, const struct finish *f, const float *src,
+    size_t stride, enum qd_act act, bool pool)
+{
+    vf t[4][SIDE_MAX], y[4][4];
 
     UNROLL_ALL
-    for (int j = 0; j < 4; j++) {
-        vf a = vf_load(m + (size_t)j * stride), b = vf_load(m + (size_t)(4 + j) * stride);
-        vf c = vf_load(m + (size_t)(8 + j) * stride), d = vf_load(m + (size_t)(12 + j) * stride);
-        s[0][j] = a + b + c;
-        s[1][j] = b - c - d;
+    for (int j = 0; j < m + 2; j++) {
+        vf s[SIDE_MAX], u[4];
+        UNROLL_ALL
+        for (int i = 0; i < m + 2; i++)
+            s[i] = vf_load(src + (size_t)(i * (m + 2) + j) * stride);
+        line_out(m, s, u);
+        UNROLL_ALL
+        for (int i = 0; i < m; i++)
+            t[i][j] = u[i];
     }
-    vf y00 = activated(f, s[0][0] + s[0][1] + s[0][2], act);
-    vf y01 = activated(f, s[0][1] - s[0][2] - s[0][3], act);
-    vf y10 = activated(f, s[1][0] + s[1][1] + s[1][2], act);
-    vf y11 = activated(f, s[1][1] - s[1][2] - s[1][3], act);
-    if (pool) {
-        vf_store_n(qd_at(f->out, f->n, f->y / 2, f->x / 2) + f->k,
-            vf_max(vf_max(y00, y01), vf_max(y10, y11)), f->lanes);
-        return;
+    UNROLL_ALL
+    for (int i = 0; i < m; i++) {
+        line_out(m, t[i], y[i]);
+        UNROLL_ALL
+        for (int j = 0; j < m; j++)
+            y[i][j] = activated(f, y[i][j], act);
     }
-    bool right = f->x + 1 < f->out->w, below = f->y + 1 < f->out->h;
-    put(f, f->y, f->x, y00);
-    if (right)
-        put(f, f->y, f->x + 1, y01);
-    if (below)
-        put(f, f->y + 1, f->x, y10);
-    if (right && below)
-        put(f, f->y + 1, f->x + 1, y11);
+    UNROLL_ALL
+    for (int i = 0; i < m; i++)
+        UNROLL_ALL
+    for (int j = 0; j < m; j++) {
+        int oy = f->y + i, ox = f->x + j;
+        if (pool) {
+            if (i % 2 == 0 && j % 2 == 0 && oy / 2 < f->out->h && ox / 2 < f->out->w)
+                vf_store_n(qd_at(f->out, f->n, oy / 2, ox / 2) + f->k,
+                    vf_max(vf_max(y[i][j], y[i][j + 1]), vf_max(y[i + 1][j], y[i + 1][j + 1])),
+                    f->lanes);
+        } else if (oy < f->out->h && ox < f->out->w) {
+            put(f, oy, ox, y[i][j]);
+        }
+    }
+}
+
+QD_ALWAYS_INLINE void finish_patch(const int m, const struct finish *f, const float *src,
+    size_t stride, const struct qd_epilogue *ep)
+{
+#define OUT(A)                                                                                     \
+    if (ep->pool)                                                                                  \
+        transform_out(m, f, src, stride, A, true);                                                 \
+    else                                                                                           \
+        transform_out(m, f, src, stride, A, false)
+    QD_ACT_SPECIALISE(ep->act, OUT);
+#undef OUT
+}
+
+/* One per patch size, so that each is compiled with constants. */
+static QD_NOINLINE void finish_2(
+    const struct finish *f, const float *src, size_t stride, const struct qd_epilogue *ep)
+{
+    finish_patch(2, f, src, stride, ep);
+}
+
+static QD_NOINLINE void finish_4(
+    const struct finish *f, const float *src, size_t stride, const struct qd_epilogue *ep)
+{
+    finish_patch(4, f, src, stride, ep);
 }
 
 /* Patches from..to-1, filters of panels p0..p1-1, from m[component][patch][wide]. */
@@ -337,15 +426,9 @@ static void patches_out(
             int at = (int)(p % ((long)w.ty * w.tx));
             const float *src = m + (size_t)(p - from) * wide + (size_t)(k - p0 * NR);
             f.n = (int)(p / ((long)w.ty * w.tx));
-            f.y = at / w.tx * 2;
-            f.x = at % w.tx * 2;
-#define OUT(A)                                                                                     \
-    if (ep->pool)                                                                                  \
-        transform_out(&f, src, stride, A, true);                                                   \
-    else                                                                                           \
-        transform_out(&f, src, stride, A, false)
-            QD_ACT_SPECIALISE(ep->act, OUT);
-#undef OUT
+            f.y = at / w.tx * w.m;
+            f.x = at % w.tx * w.m;
+            (w.m == 2 ? finish_2 : finish_4)(&f, src, stride, ep);
         }
     }
 }
@@ -363,7 +446,8 @@ static void run_block(void *ctx, int chunk, int thread)
     const struct run_job *r = ctx;
     const struct qd_conv_job *job = r->job;
     size_t c = (size_t)job->g->c, wide = (size_t)r->w.panels * NR, block = (size_t)r->w.block;
-    float *v = job->work + (size_t)thread * XI * block * (c + wide), *m = v + XI * block * c;
+    size_t xi = (size_t)r->w.xi;
+    float *v = job->work + (size_t)thread * xi * block * (c + wide), *m = v + xi * block * c;
     long from, to;
 
     qd_par_range(r->w.patches, ceil_div(r->w.patches, r->w.block), chunk, &from, &to);
@@ -391,7 +475,7 @@ static void run_group(void *ctx, int chunk, int thread)
     const struct run_job *r = ctx;
     const struct qd_conv_job *job = r->job;
     size_t c = (size_t)job->g->c, block = (size_t)r->w.block;
-    float *m = job->work + XI * block * (c + (size_t)thread * (size_t)r->w.group * NR);
+    float *m = job->work + (size_t)r->w.xi * block * (c + (size_t)thread * (size_t)r->w.group * NR);
     long p0, p1;
 
     qd_par_range(r->w.panels, r->w.groups, chunk, &p0, &p1);
@@ -402,7 +486,7 @@ static void run_group(void *ctx, int chunk, int thread)
 static size_t work_floats(const struct qd_conv_geom *g, int threads)
 {
     struct wino w = shape(g);
-    size_t c = (size_t)g->c, block = (size_t)w.block * XI;
+    size_t c = (size_t)g->c, block = (size_t)w.block * (size_t)w.xi;
 
     if (w.split)
         return block * (c + (size_t)threads * (size_t)w.group * NR);

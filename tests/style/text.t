@@ -47,9 +47,9 @@ clean 'no tabs in C'
 sort -u c_files sh_files >both
 grep_all both -E '[[:blank:]]+$|'"$(printf '\r')"
 clean 'no blanks at line ends'
-# Bytes in the middle of a UTF-8 character are no columns.
+# Bytes in the middle of a UTF-8 character are no columns.  A test may quote a long line of output.
 tr '\n' '\0' <both | xargs -0 awk '{ gsub(/[\200-\277]/, "") }
-    length > 100 { print FILENAME ":" FNR }' >bad
+    length > (FILENAME ~ /[.]t$/ ? 160 : 100) { print FILENAME ":" FNR }' >bad
 clean 'lines of at most 100 columns'
 grep_all c_files -E '(^|[^:])//'
 except '"[^"]*//'

@@ -19,7 +19,7 @@
 #ifndef QD_LOSS_H
 #define QD_LOSS_H
 
-#include "net/layer/head.h"
+#include "net/head.h"
 
 struct qd_loss;
 

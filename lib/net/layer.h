@@ -102,7 +102,7 @@ struct qd_train_pass {
     const struct qd_ops *ops;
     const struct qd_grad_ops *grad;
     int n;
-    const struct qd_tensor *const *in;  /* [nin] */
+    const struct qd_tensor *const *in; /* [nin] */
     const struct qd_tensor *out;
     const struct qd_tensor *dout;       /* NULL in train_forward */
     const struct qd_tensor *const *din; /* [nin] */
@@ -164,10 +164,10 @@ struct qd_layer_type {
      * backward NULL: an alias or slice needs none; any other layer then cannot be trained through,
      * and building a net for training fails with that message.
      */
-    void (*train_need)(struct qd_layer *l, const struct qd_grad_ops *g, int n,
-        struct qd_train_need *need);
-    void (*train_pack)(struct qd_layer *l, const struct qd_grad_ops *g, const float *params,
-        float *packed);
+    void (*train_need)(
+        struct qd_layer *l, const struct qd_grad_ops *g, int n, struct qd_train_need *need);
+    void (*train_pack)(
+        struct qd_layer *l, const struct qd_grad_ops *g, const float *params, float *packed);
     void (*train_forward)(struct qd_layer *l, const struct qd_train_pass *p);
     void (*backward)(struct qd_layer *l, const struct qd_train_pass *p);
     /* Detection heads only: what kind of head, and the boxes of image n from the raw tensor. */

@@ -39,8 +39,8 @@ struct qd_grad_ops {
     /* weight [k][c/groups][rh][rw] for conv_data, repacked after every update */
     void (*conv_pack)(const struct qd_conv_geom *g, const float *weight, float *packed);
     /* din (+)= the transposed convolution of dz */
-    void (*conv_data)(const struct qd_conv_grad *j, const float *packed,
-        const struct qd_tensor *din, bool fresh);
+    void (*conv_data)(
+        const struct qd_conv_grad *j, const float *packed, const struct qd_tensor *din, bool fresh);
     /* dweight[k][c/groups][rh][rw] += sum over images and pixels of x * dz */
     void (*conv_weights)(const struct qd_conv_grad *j, float *dweight);
     /* dbias[c] += sum over images and pixels of dz */
@@ -50,8 +50,8 @@ struct qd_grad_ops {
     void (*stats)(const struct qd_tensor *z, float *mean, float *var);
     /* dy becomes dz: through the activation and the normalization (Ioffe and Szegedy 2015), z as
      * in the forward pass; work, 64-byte aligned, holds 8 * c * 64 floats. */
-    void (*bn)(const struct qd_bn *b, const struct qd_tensor *z, const struct qd_tensor *dy,
-        float *work);
+    void (*bn)(
+        const struct qd_bn *b, const struct qd_tensor *z, const struct qd_tensor *dy, float *work);
     /* dy *= act'(x), x the pre-activation; dslope as in qd_bn.  In place. */
     void (*act)(const struct qd_tensor *x, const struct qd_tensor *dy, enum qd_act a,
         const float *slope, float *dslope);
@@ -68,12 +68,12 @@ struct qd_grad_ops {
     void (*avgpool_local)(const struct qd_tensor *dy, const struct qd_tensor *din,
         const struct qd_pool_geom *g, bool fresh);
     void (*avgpool)(const struct qd_tensor *dy, const struct qd_tensor *din, bool fresh);
-    void (*upsample)(
-        const struct qd_tensor *dy, const struct qd_tensor *din, const float s_scale[2], bool fresh);
-    void (*downsample)(
-        const struct qd_tensor *dy, const struct qd_tensor *din, const float s_scale[2], bool fresh);
-    /* din (+)= factor[0] * dy, or factor[c] * dy when per_channel; factor NULL: 1.  The first min(c)
-     * channels, where din has more and is fresh the others become 0. */
+    void (*upsample)(const struct qd_tensor *dy, const struct qd_tensor *din,
+        const float s_scale[2], bool fresh);
+    void (*downsample)(const struct qd_tensor *dy, const struct qd_tensor *din,
+        const float s_scale[2], bool fresh);
+    /* din (+)= factor[0] * dy, or factor[c] * dy when per_channel; factor NULL: 1.  The first
+     * min(c) channels, where din has more and is fresh the others become 0. */
     void (*add)(const struct qd_tensor *dy, const struct qd_tensor *din, const float *factor,
         bool per_channel, bool fresh);
     /* sum over images and pixels (and channels unless per_channel) of x * dy, added to dw; of the

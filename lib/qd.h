@@ -82,8 +82,8 @@ struct qd_cfg;
 /* Read a darknet cfg ("-": standard input).  Comments, order and line numbers are kept. */
 struct qd_cfg *qd_cfg_load(const char *path, struct qd_error *err) QD_MUSTCHECK;
 /* The same from memory; 'name' stands for the file in messages. */
-struct qd_cfg *qd_cfg_parse(const char *text, size_t len, const char *name, struct qd_error *err)
-    QD_MUSTCHECK;
+struct qd_cfg *qd_cfg_parse(
+    const char *text, size_t len, const char *name, struct qd_error *err) QD_MUSTCHECK;
 /* A deep copy. */
 struct qd_cfg *qd_cfg_copy(const struct qd_cfg *cfg, struct qd_error *err) QD_MUSTCHECK;
 void qd_cfg_free(struct qd_cfg *cfg);
@@ -93,8 +93,8 @@ void qd_cfg_free(struct qd_cfg *cfg);
  */
 int qd_cfg_override(struct qd_cfg *cfg, const char *text, struct qd_error *err) QD_MUSTCHECK;
 /* Write it back: what was not changed comes out byte for byte.  'force' replaces a file. */
-int qd_cfg_save(const struct qd_cfg *cfg, const char *path, bool force, struct qd_error *err)
-    QD_MUSTCHECK;
+int qd_cfg_save(
+    const struct qd_cfg *cfg, const char *path, bool force, struct qd_error *err) QD_MUSTCHECK;
 
 /* ------------------------------------------------------------------ model: cfg + parameters --- */
 
@@ -112,7 +112,7 @@ struct qd_load_opts {
     bool extra;   /* accept bytes after the last layer */
 };
 struct qd_load_info {
-    int layers;   /* layers whose parameters were read */
+    int layers; /* layers whose parameters were read */
     int major, minor, revision;
     uint64_t seen; /* images seen in training */
 };
@@ -125,8 +125,8 @@ struct qd_load_info {
 int qd_model_load(struct qd_model *m, const char *path, const struct qd_load_opts *opts,
     struct qd_load_info *info, struct qd_error *err) QD_MUSTCHECK;
 /* Write darknet weights (0.2.5, 64-bit 'seen'); atomic. */
-int qd_model_save(const struct qd_model *m, const char *path, bool force, struct qd_error *err)
-    QD_MUSTCHECK;
+int qd_model_save(
+    const struct qd_model *m, const char *path, bool force, struct qd_error *err) QD_MUSTCHECK;
 /* Seeded He-normal weights; scales 1, biases 0, means 0, variances 1. */
 void qd_model_randomize(struct qd_model *m, uint64_t seed);
 /*
@@ -177,15 +177,15 @@ struct qd_image {
 };
 
 struct qd_image_opts {
-    int channels;       /* 1 or 3: convert to that; 0: as in the file (3 for CMYK and palettes) */
-    bool exif;          /* apply the EXIF orientation of a JPEG */
-    int min_w, min_h;   /* a JPEG may be decoded at 1/2, 1/4 or 1/8 while it stays at least this
-                           large; 0: always at full size */
+    int channels;     /* 1 or 3: convert to that; 0: as in the file (3 for CMYK and palettes) */
+    bool exif;        /* apply the EXIF orientation of a JPEG */
+    int min_w, min_h; /* a JPEG may be decoded at 1/2, 1/4 or 1/8 while it stays at least this
+                         large; 0: always at full size */
 };
 
 /* Decode PNG, JPEG or PNM, recognised by content ("-": standard input).  opts NULL: defaults. */
-struct qd_image *qd_image_load(const char *path, const struct qd_image_opts *opts,
-    struct qd_error *err) QD_MUSTCHECK;
+struct qd_image *qd_image_load(
+    const char *path, const struct qd_image_opts *opts, struct qd_error *err) QD_MUSTCHECK;
 /* The same from memory; 'name' stands for the file in messages. */
 struct qd_image *qd_image_decode(const void *data, size_t len, const char *name,
     const struct qd_image_opts *opts, struct qd_error *err) QD_MUSTCHECK;
@@ -199,8 +199,8 @@ struct qd_image *qd_image_new(int w, int h, int c, struct qd_error *err) QD_MUST
 void qd_image_free(struct qd_image *img);
 /* Write by suffix: .png, .jpg/.jpeg (quality 95, chroma 4:2:0), .ppm/.pgm/.pnm; "-" is PPM on
  * standard output. */
-int qd_image_save(const struct qd_image *img, const char *path, bool force, struct qd_error *err)
-    QD_MUSTCHECK;
+int qd_image_save(
+    const struct qd_image *img, const char *path, bool force, struct qd_error *err) QD_MUSTCHECK;
 
 /*
  * A stream of images one after the other: PPM (P5, P6) or JPEG (MJPEG, as ffmpeg writes it).
@@ -215,29 +215,29 @@ void qd_stream_close(struct qd_stream *s);
 /* Whether the stream turned out to be JPEG. */
 bool qd_stream_is_jpeg(const struct qd_stream *s);
 /* Write one frame to a file descriptor in the stream's kind: PPM, or JPEG. */
-int qd_stream_write(int fd, const struct qd_image *img, bool jpeg, struct qd_error *err)
-    QD_MUSTCHECK;
+int qd_stream_write(
+    int fd, const struct qd_image *img, bool jpeg, struct qd_error *err) QD_MUSTCHECK;
 
 /* ------------------------------------------------------------------ net: running -------------- */
 
 struct qd_net;
 
 struct qd_net_opts {
-    int batch;         /* images at once; 0: 1 */
-    int w, h;          /* input size; 0: the model's */
-    bool keep_all;     /* every layer's output stays readable after a forward pass (more memory, and
-                          no fusing of layers) */
-    bool timing;       /* measure every layer (qd_net_layer_ms) */
+    int batch;     /* images at once; 0: 1 */
+    int w, h;      /* input size; 0: the model's */
+    bool keep_all; /* every layer's output stays readable after a forward pass (more memory, and
+                      no fusing of layers) */
+    bool timing;   /* measure every layer (qd_net_layer_ms) */
 };
 
 /* Plan, allocate and pack the weights.  The model is borrowed and must outlive the net; later
  * changes of its parameters do not reach the net. */
-struct qd_net *qd_net_new(const struct qd_model *m, const struct qd_net_opts *opts,
-    struct qd_error *err) QD_MUSTCHECK;
+struct qd_net *qd_net_new(
+    const struct qd_model *m, const struct qd_net_opts *opts, struct qd_error *err) QD_MUSTCHECK;
 /* The same, but takes the model (also when it fails) and gives its parameters back to the system
  * while they are packed, so that the two copies never exist in full together. */
-struct qd_net *qd_net_take(struct qd_model *m, const struct qd_net_opts *opts,
-    struct qd_error *err) QD_MUSTCHECK;
+struct qd_net *qd_net_take(
+    struct qd_model *m, const struct qd_net_opts *opts, struct qd_error *err) QD_MUSTCHECK;
 void qd_net_free(struct qd_net *net);
 /* The model that the net was made from; of one that was taken only the architecture is left. */
 const struct qd_model *qd_net_model(const struct qd_net *net);
@@ -294,12 +294,15 @@ struct qd_dets {
 enum qd_nms { QD_NMS_MODEL, QD_NMS_IOU, QD_NMS_GREEDY, QD_NMS_DIOU };
 
 struct qd_detect_opts {
-    float thresh;        /* keep scores above this */
-    float nms;           /* overlap above which the lower score of a class dies; >= 1: no NMS */
+    float thresh;         /* keep scores above this */
+    float nms;            /* overlap above which the lower score of a class dies; >= 1: no NMS */
     enum qd_nms nms_kind; /* QD_NMS_MODEL: what the last head of the cfg says */
-    int max_dets;        /* at most that many, best first; 0: all */
+    int max_dets;         /* at most that many, best first; 0: all */
 };
-#define QD_DETECT_OPTS_INIT {.25f, .45f, QD_NMS_MODEL, 0}
+#define QD_DETECT_OPTS_INIT                                                                        \
+    {                                                                                              \
+        .25f, .45f, QD_NMS_MODEL, 0                                                                \
+    }
 
 /* Boxes from the heads for image 'index', mapped back to the image given to qd_net_set_image (not
  * clipped), after NMS.  opts NULL: the defaults above.  Free with qd_dets_free. */
@@ -382,12 +385,12 @@ struct qd_toy_opts {
 const char *qd_toy_kind(int i);
 /*
  * Draw a synthetic data set into the folder 'dir', which is made if it is not there: pictures,
- * labels, lists, NAME.names and NAME.data, where NAME is that of the folder; qd-toy(1) says how they
- * lie.  A picture depends on the seed, its number, and whether it is for training: a larger set
- * begins with the pictures of a smaller one.
+ * labels, lists, NAME.names and NAME.data, where NAME is that of the folder; qd-toy(1) says how
+ * they lie.  A picture depends on the seed, its number, and whether it is for training: a larger
+ * set begins with the pictures of a smaller one.
  */
-int qd_toy_write(const char *dir, const struct qd_toy_opts *opts, struct qd_error *err)
-    QD_MUSTCHECK;
+int qd_toy_write(
+    const char *dir, const struct qd_toy_opts *opts, struct qd_error *err) QD_MUSTCHECK;
 
 /* ------------------------------------------------------------------ evaluation ---------------- */
 
@@ -414,11 +417,11 @@ struct qd_eval_opts {
     int points;      /* darknet: 0 area under the curve, 11 or 101 points */
 };
 struct qd_eval_result {
-    double map;         /* mean AP as the rules define it; -1: undefined */
-    double map_present; /* mean over the classes that have truths; -1: there is none */
+    double map;                   /* mean AP as the rules define it; -1: undefined */
+    double map_present;           /* mean over the classes that have truths; -1: there is none */
     double precision, recall, f1; /* at pr_thresh; 0 where nothing is there to divide by */
-    double avg_iou;     /* sum of the IoU of true positives / number of detections (darknet) */
-    double coco[12];    /* AP AP50 AP75 APs APm APl AR1 AR10 AR100 ARs ARm ARl; -1: undefined */
+    double avg_iou;  /* sum of the IoU of true positives / number of detections (darknet) */
+    double coco[12]; /* AP AP50 AP75 APs APm APl AR1 AR10 AR100 ARs ARm ARl; -1: undefined */
     long gt, dets, images, labelled; /* labelled: images with at least one truth */
 };
 
@@ -449,8 +452,8 @@ struct qd_eval_input {
 };
 /* Add one image (everything is copied).  A class out of range or a number that is not finite is an
  * error, and nothing is added then. */
-int qd_eval_add(struct qd_eval *e, const struct qd_eval_input *in, struct qd_error *err)
-    QD_MUSTCHECK;
+int qd_eval_add(
+    struct qd_eval *e, const struct qd_eval_input *in, struct qd_error *err) QD_MUSTCHECK;
 /* Score everything.  per_class: opts.classes entries, or NULL. */
 int qd_eval_run(struct qd_eval *e, struct qd_eval_result *out, struct qd_eval_class *per_class,
     struct qd_error *err) QD_MUSTCHECK;

@@ -51,8 +51,24 @@ void qd_ops_pool__avx512(struct qd_ops *ops);
 
 /* The same for the tables of grad.h; the ref ones together fill all but 'level'. */
 void qd_grad_conv__ref(struct qd_grad_ops *g);
+void qd_grad_conv__vector(struct qd_grad_ops *g);
+#ifdef QD_X86
+void qd_grad_conv__avx2(struct qd_grad_ops *g);
+void qd_grad_conv__avx512(struct qd_grad_ops *g);
+#endif
 void qd_grad_elt__ref(struct qd_grad_ops *g);
 void qd_grad_pool__ref(struct qd_grad_ops *g);
+void qd_grad_elt__vector(struct qd_grad_ops *g);
+void qd_grad_pool__vector(struct qd_grad_ops *g);
+void qd_grad_sum__vector(struct qd_grad_ops *g);
+#ifdef QD_X86
+void qd_grad_elt__avx2(struct qd_grad_ops *g);
+void qd_grad_pool__avx2(struct qd_grad_ops *g);
+void qd_grad_sum__avx2(struct qd_grad_ops *g);
+void qd_grad_elt__avx512(struct qd_grad_ops *g);
+void qd_grad_pool__avx512(struct qd_grad_ops *g);
+void qd_grad_sum__avx512(struct qd_grad_ops *g);
+#endif
 
 /* f'(x) from y = f(x), where qd_act_from_output. */
 float qd_act_grad_out_ref(enum qd_act a, float y);

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "format/label.h"
 #include "format/text.h"
 
 /* -------------------------------------------------------------------- the path ---------------- */
@@ -116,11 +117,30 @@ struct reader {
     struct qd_text text;
     int classes;
     enum qd_bad_labels bad;
+    const struct qd_label_notes *notes; /* NULL: to the log */
     struct qd_labels *out;
     size_t cap;
     int defects;
     struct qd_error *err;
 };
+
+/* Send one message about the current line to where the caller wants it. */
+QD_PRINTF(3, 4)
+static void note(const struct reader *r, bool is_defect, const char *fmt, ...)
+{
+    char text[400], line[600];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    if (!r->notes) {
+        qd_warn("%s:%d: %s", r->text.name, r->text.line, text);
+        return;
+    }
+    snprintf(line, sizeof(line), "%s:%d: %s", r->text.name, r->text.line, text);
+    r->notes->fn(r->notes->ctx, is_defect, line);
+}
 
 /* Report a defect of the current line.  -1: the call fails; 0: it goes on. */
 QD_PRINTF(3, 4)
@@ -132,12 +152,15 @@ static int defect(struct reader *r, const char *then, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    if (r->bad == QD_BAD_FAIL)
+    if (r->bad == QD_BAD_FAIL && !r->notes)
         return qd_error_at(r->err, QD_EFORMAT, r->text.name, r->text.line, "%s", text);
     if (r->defects++ == MAX_DEFECTS)
         return qd_error_at(r->err, QD_EFORMAT, r->text.name, r->text.line,
             "more than %d defects: this is not a label file", MAX_DEFECTS);
-    qd_warn("%s:%d: %s, %s", r->text.name, r->text.line, text, then);
+    if (r->bad == QD_BAD_FAIL)
+        note(r, true, "%s", text);
+    else
+        note(r, true, "%s, %s", text, then);
     return 0;
 }
 
@@ -262,7 +285,7 @@ static int read_line(struct reader *r, char *s)
         if (!qd_num_double(field[i + 1], &v[i]))
             return defect(r, DROP, "column %d, '%.40s', is not a number", i + 2, field[i + 1]);
     if (n == 6)
-        qd_warn("%s:%d: 6 columns, 5 expected, the last is ignored", r->text.name, r->text.line);
+        note(r, false, "6 columns, 5 expected, the last is ignored");
     return check_box(r, (int)id, v);
 }
 
@@ -279,39 +302,56 @@ static double iou(const struct qd_box *a, const struct qd_box *b)
 }
 
 /* Equal class and almost equal place: the annotator clicked twice.  Nothing is dropped. */
-static void warn_duplicates(const struct reader *r)
+static void warn_duplicates(struct reader *r)
 {
     const struct qd_label *l = r->out->label;
 
     for (size_t i = 1; i < r->out->n; i++)
         for (size_t k = 0; k < i; k++)
             if (l[k].class_id == l[i].class_id && iou(&l[k].box, &l[i].box) > .95) {
-                qd_warn("%s:%d: the box is almost the same as the one of line %d", r->text.name,
-                    l[i].line, l[k].line);
+                r->text.line = l[i].line;
+                note(r, false, "the box is almost the same as the one of line %d", l[k].line);
                 break;
             }
+}
+
+static int read_labels(
+    struct reader *r, const char *path, struct qd_labels *out, struct qd_error *err)
+{
+    struct qd_labels labels = {0};
+    int got, ret = 0;
+    char *s;
+
+    if (qd_text_load(&r->text, path, LABEL_BYTES, err) < 0)
+        return -1;
+    r->out = &labels;
+    r->err = err;
+    while (ret == 0 && (got = qd_text_next(&r->text, &s, err)) != 0)
+        ret = got < 0 ? -1 : read_line(r, s);
+    if (ret == 0) {
+        warn_duplicates(r);
+        *out = labels;
+    } else {
+        qd_labels_free(&labels);
+    }
+    qd_text_close(&r->text);
+    return ret;
 }
 
 int qd_labels_load(const char *path, int classes, enum qd_bad_labels bad, struct qd_labels *out,
     struct qd_error *err)
 {
-    struct qd_labels labels = {0};
-    struct reader r = {.classes = classes, .bad = bad, .out = &labels, .err = err};
-    int got, ret = 0;
-    char *s;
+    struct reader r = {.classes = classes, .bad = bad};
 
-    if (qd_text_load(&r.text, path, LABEL_BYTES, err) < 0)
-        return -1;
-    while (ret == 0 && (got = qd_text_next(&r.text, &s, err)) != 0)
-        ret = got < 0 ? -1 : read_line(&r, s);
-    if (ret == 0) {
-        warn_duplicates(&r);
-        *out = labels;
-    } else {
-        qd_labels_free(&labels);
-    }
-    qd_text_close(&r.text);
-    return ret;
+    return read_labels(&r, path, out, err);
+}
+
+int qd_labels_check(const char *path, int classes, enum qd_bad_labels bad,
+    const struct qd_label_notes *notes, struct qd_labels *out, struct qd_error *err)
+{
+    struct reader r = {.classes = classes, .bad = bad, .notes = notes};
+
+    return read_labels(&r, path, out, err);
 }
 
 void qd_labels_free(struct qd_labels *l)

@@ -115,7 +115,7 @@ struct qd_sums {
     void *ctx;
 };
 
-/* Numbers are added in float for at most 64 pixels, else in double. */
+/* Numbers are added in float a few at a time, else in double. */
 void qd_sums__vector(const struct qd_sums *s);
 #ifdef QD_X86
 void qd_sums__avx2(const struct qd_sums *s);

@@ -3,7 +3,7 @@
  * Sums over all pixels, and what is made of them: statistics, bias gradients and batch
  * normalization.  All of it is bound by memory, so that each is one pass in the order of memory.
  * Several pixels of few channels are taken as one wide pixel; four wide pixels at a time are added
- * to a row of float sums in L1, which goes into sums in double every 64 of them.  The sums in
+ * to a row of float sums in L1, which goes into sums in double every 32 of them.  The sums in
  * double of the chunks are added in the order of the chunks.
  */
 #include "ops/vec_grad.h"
@@ -17,7 +17,7 @@ enum {
     WIDE = 128,    /* floats of a wide pixel */
     STRIP = 4096,  /* channels at a time */
     GROUP = 4,     /* wide pixels added at a time */
-    FLUSH = 64,    /* wide pixels added in float */
+    FLUSH = 32,    /* wide pixels added in float */
     STACK = 16384, /* doubles of partial sums */
     CHUNKS = 64,
     ACC = STRIP + VW,
@@ -140,8 +140,8 @@ QD_ALWAYS_INLINE void add_vector(const struct piece *p, enum qd_sum_kind kind, e
 
     for (int k = 0; k < 4; k++)
         t.k[k] = k < nk ? number(p->lanes, k, i, left) : vf_zero();
-    for (int k = 0; k < 3; k++)
-        t.s[k] = k < ns ? vf_load(p->acc + k * ACC + i) : vf_zero();
+    for (int k = 0; k < 3; k++) /* of the group alone, so that large sums round less often */
+        t.s[k] = vf_zero();
     for (int m = 0; m < x_pixels[1]; m++, x++) {
         vf a = vf_load_n(p->a + x * p->da + i, left);
         if (kind == QD_SUM_BN) {
@@ -158,7 +158,7 @@ QD_ALWAYS_INLINE void add_vector(const struct piece *p, enum qd_sum_kind kind, e
         }
     }
     for (int k = 0; k < ns; k++)
-        vf_store(p->acc + k * ACC + i, t.s[k]);
+        vf_store(p->acc + k * ACC + i, vf_load(p->acc + k * ACC + i) + t.s[k]);
 }
 
 QD_ALWAYS_INLINE void add_pixels(

@@ -36,7 +36,7 @@ $O/tests/fuzz/replay_%: $O/tests/fuzz/fuzz_%.o $O/tests/fuzz/replay.o $O/tests/t
 # A finding ends the program with a status that no test expects: 1 would pass for 'exit status 1'.
 # The style tests look at the sources and at an ordinary build; once is enough.
 SAN_O1 = -O1 -g -fno-omit-frame-pointer
-ASAN_ENV = ASAN_OPTIONS=exitcode=99:detect_stack_use_after_return=1:strict_string_checks=1 \
+ASAN_ENV = ASAN_OPTIONS=exitcode=99:strict_string_checks=1 \
            UBSAN_OPTIONS=exitcode=99:print_stacktrace=1 \
            LSAN_OPTIONS=exitcode=99:suppressions='$(abspath tests/lsan.supp)'
 asan:

@@ -392,6 +392,35 @@ const char *qd_toy_kind(int i);
 int qd_toy_write(
     const char *dir, const struct qd_toy_opts *opts, struct qd_error *err) QD_MUSTCHECK;
 
+/* Width and height of a box or an anchor, in pixels of a net's input. */
+struct qd_size {
+    float w, h;
+};
+struct qd_anchors_opts {
+    int n; /* anchors, 1..256 */
+    uint64_t seed;
+    int restarts;    /* k-means is begun that many times, 0: once */
+    int generations; /* of random changes afterwards, 0: none */
+    float thresh;    /* IoU that a box must exceed to count in the fitness that these improve */
+};
+/*
+ * Anchors for n boxes, sorted by area, in anchor[opts->n]: k-means with the distance 1 - IoU of two
+ * boxes at the same place, begun by k-means++, the best of all restarts by mean IoU; then mutations
+ * as long as the mean of IoU * [IoU > thresh] rises (compression.md 5.6).  The result depends on
+ * boxes, their order and opts only.  Fewer different boxes than anchors are an error.
+ */
+int qd_anchors_find(const struct qd_size *box, size_t n, const struct qd_anchors_opts *opts,
+    struct qd_size *anchor, struct qd_error *err) QD_MUSTCHECK;
+struct qd_anchors_fit {
+    double avg_iou; /* of the boxes with their best anchors */
+    double fitness; /* the same, counting IoU > thresh only */
+    double recall;  /* share of the boxes with IoU > thresh */
+    long *boxes;    /* the caller's, [k], or NULL: how many boxes each anchor is the best of */
+};
+/* How well k anchors fit n boxes. */
+int qd_anchors_score(const struct qd_size *box, size_t n, const struct qd_size *anchor, int k,
+    float thresh, struct qd_anchors_fit *out, struct qd_error *err) QD_MUSTCHECK;
+
 /* ------------------------------------------------------------------ evaluation ---------------- */
 
 enum qd_rules { QD_RULES_DARKNET, QD_RULES_VOC07, QD_RULES_VOC12, QD_RULES_COCO };

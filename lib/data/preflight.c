@@ -6,6 +6,7 @@
  */
 #include "data/preflight.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
@@ -99,7 +100,8 @@ static void check_sizes(struct report *r, const struct qd_sample *s, const char 
         float w = s->label[i].box.w * (float)s->w, h = s->label[i].box.h * (float)s->h;
         if (w < 1 || h < 1)
             say(r, false, "%s:%d: a box of %s x %s pixels is too small to be learned", path,
-                s->label[i].line, qd_num_format(w, a), qd_num_format(h, b));
+                s->label[i].line, qd_num_format(rintf(w * 1000) / 1000, a),
+                qd_num_format(rintf(h * 1000) / 1000, b));
     }
 }
 

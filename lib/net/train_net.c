@@ -32,14 +32,28 @@ struct qd_train_net {
     bool *loss; /* [nlayers] a loss writes the gradient */
     float *act, *gact, *packed, *saved, *work, *grads;
     size_t packed_floats, saved_floats, work_floats;
-    bool stale; /* parameters changed since they were packed */
+    bool stale;  /* parameters changed since they were packed */
+    int threads; /* that the scratch memory is for */
 };
 
 /* ---- what is wanted -------------------------------------------------------------------------- */
 
+/* A layer is frozen as well when it shares the parameters of one that is. */
+static bool is_frozen(const struct qd_train_net *t, const struct qd_layer *l)
+{
+    size_t end = 0; /* of what frozen layers own */
+
+    for (int i = 0; i < QD_MIN(t->opts.frozen, t->graph->nlayers); i++)
+        for (int k = 0; k < t->graph->layer[i].nparams; k++) {
+            const struct qd_param *p = &t->graph->layer[i].param[k];
+            end = QD_MAX(end, p->offset + p->count);
+        }
+    return l->index < t->opts.frozen || (l->nparams && l->param[0].offset < end);
+}
+
 static bool learns(const struct qd_train_net *t, const struct qd_layer *l)
 {
-    if (l->index < t->opts.frozen)
+    if (is_frozen(t, l))
         return false;
     for (int k = 0; k < l->nparams; k++)
         if (!(l->param[k].flags & QD_PARAM_STAT))
@@ -262,7 +276,7 @@ static int prepare_pass(struct qd_train_net *t, int i, const size_t at[2], struc
         .fresh = fresh,
         .placed = t->plan.step[i].placed,
         .params = t->model->params,
-        .grads = i >= t->opts.frozen ? t->grads : NULL,
+        .grads = is_frozen(t, l) ? NULL : t->grads,
         .packed = t->packed + at[0],
         .saved = t->saved + at[1],
         .work = t->work,
@@ -295,6 +309,7 @@ int qd_train_net_ready(struct qd_train_net *t, struct qd_error *err)
 
     if (!list || !at)
         return -1;
+    t->threads = qd_threads();
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < QD_LEN(t->step[i].born); k++)
             t->step[i].born[k] = -1;
@@ -387,6 +402,8 @@ static void forward_layer(struct qd_train_net *t, int i, uint64_t seed)
 
 void qd_train_net_forward(struct qd_train_net *t, uint64_t seed)
 {
+    int limit = qd_par_limit(t->threads);
+
     for (int i = 0; t->stale && i < t->graph->nlayers; i++) {
         struct qd_layer *l = &t->graph->layer[i];
         if (l->type->train_pack)
@@ -395,6 +412,7 @@ void qd_train_net_forward(struct qd_train_net *t, uint64_t seed)
     t->stale = false;
     for (int i = 0; i < t->graph->nlayers; i++)
         forward_layer(t, i, seed);
+    qd_par_limit(limit);
 }
 
 static void zero_tensor(const struct qd_tensor *g)
@@ -418,6 +436,8 @@ static void prepare_gradients(struct qd_train_net *t, const struct tstep *s)
 
 void qd_train_net_backward(struct qd_train_net *t)
 {
+    int limit = qd_par_limit(t->threads);
+
     for (int i = t->graph->nlayers - 1; i >= 0; i--) {
         struct qd_layer *l = &t->graph->layer[i];
         struct tstep *s = &t->step[i];
@@ -425,4 +445,5 @@ void qd_train_net_backward(struct qd_train_net *t)
         if (s->runs && l->type->backward)
             l->type->backward(l, &s->pass);
     }
+    qd_par_limit(limit);
 }

@@ -2,7 +2,7 @@
 /*
  * [activation]: an activation on its own; prelu has a trained slope for each channel.
  */
-#include "net/layer/util.h"
+#include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
     QD_K_ACT("linear"),
@@ -52,6 +52,34 @@ static void forward(struct qd_layer *l, const struct qd_pass *p)
     p->ops->act(p->in[0], p->out, v->act, v->act == QD_PRELU ? p->packed : NULL);
 }
 
+static void train_need(
+    struct qd_layer *l, const struct qd_grad_ops *g, int n, struct qd_train_need *train)
+{
+    struct qd_need forward_need = {0};
+
+    need(l, qd_learn_ops(g), n, &forward_need);
+    train->packed = forward_need.packed;
+}
+
+static void train_pack(
+    struct qd_layer *l, const struct qd_grad_ops *g, const float *params, float *packed)
+{
+    pack(l, qd_learn_ops(g), params, packed);
+}
+
+static void backward(struct qd_layer *l, const struct qd_train_pass *p)
+{
+    const struct activation *v = l->priv;
+
+    if (qd_learn_keeps(v->act))
+        p->grad->act(p->in[0], p->dout, v->act, v->act == QD_PRELU ? p->packed : NULL,
+            qd_learn_grads(l, p, "slopes"));
+    else if (v->act != QD_LINEAR)
+        p->grad->act_out(p->out, p->dout, v->act, NULL, NULL);
+    if (p->din[0])
+        p->grad->add(p->dout, p->din[0], NULL, false, p->fresh[0]);
+}
+
 const struct qd_layer_type qd_type_activation = {
     .section = "activation",
     .help = "an activation function",
@@ -61,4 +89,7 @@ const struct qd_layer_type qd_type_activation = {
     .need = need,
     .pack = pack,
     .forward = forward,
+    .train_need = train_need,
+    .train_pack = train_pack,
+    .backward = backward,
 };

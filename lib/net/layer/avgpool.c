@@ -20,6 +20,13 @@ static void forward(struct qd_layer *l, const struct qd_pass *p)
     p->ops->avgpool(p->in[0], p->out);
 }
 
+static void backward(struct qd_layer *l, const struct qd_train_pass *p)
+{
+    (void)l;
+    if (p->din[0])
+        p->grad->avgpool(p->dout, p->din[0], p->fresh[0]);
+}
+
 const struct qd_layer_type qd_type_avgpool = {
     .section = "avgpool",
     .aliases = {"avg"},
@@ -27,4 +34,5 @@ const struct qd_layer_type qd_type_avgpool = {
     .keys = keys,
     .setup = setup,
     .forward = forward,
+    .backward = backward,
 };

@@ -3,7 +3,7 @@
  * [batchnorm]: batch normalization on its own (spec darknet.md 2.11), at inference one factor and
  * one addend a channel.
  */
-#include "net/layer/util.h"
+#include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
     QD_KEY_END,
@@ -35,6 +35,30 @@ static void forward(struct qd_layer *l, const struct qd_pass *p)
     p->ops->norm(p->in[0], p->out, p->packed, p->packed + qd_round_up((size_t)l->c, 16), QD_LINEAR);
 }
 
+static void train_need(
+    struct qd_layer *l, const struct qd_grad_ops *g, int n, struct qd_train_need *need)
+{
+    (void)g;
+    (void)n;
+    need->saved = qd_learn_bn_floats(l->c);
+    need->work = qd_learn_bn_work(l->c);
+}
+
+static void train_forward(struct qd_layer *l, const struct qd_train_pass *p)
+{
+    qd_learn_bn(l, p, p->in[0], p->out, QD_LINEAR, p->saved);
+}
+
+static void backward(struct qd_layer *l, const struct qd_train_pass *p)
+{
+    struct qd_learn_bn_back b = {
+        .z = p->in[0], .dy = p->dout, .act = QD_LINEAR, .stats = p->saved, .work = p->work};
+
+    qd_learn_bn_back(l, p, &b);
+    if (p->din[0])
+        p->grad->add(p->dout, p->din[0], NULL, false, p->fresh[0]);
+}
+
 const struct qd_layer_type qd_type_batchnorm = {
     .section = "batchnorm",
     .help = "batch normalization of each channel",
@@ -43,4 +67,7 @@ const struct qd_layer_type qd_type_batchnorm = {
     .need = need,
     .pack = pack,
     .forward = forward,
+    .train_need = train_need,
+    .train_forward = train_forward,
+    .backward = backward,
 };

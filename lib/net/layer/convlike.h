@@ -8,6 +8,15 @@
 
 #include "net/layer/util.h"
 
+/* What training adds; set by train_need. */
+struct qd_convlike_train {
+    struct qd_tensor sums;   /* shape of the convolution's output; no memory */
+    struct qd_tensor dsharp; /* shape of the gradient of what the blur reads */
+    size_t stats;            /* in 'saved', behind the sums */
+    size_t data;             /* the weights for the input's gradient in 'packed' */
+    size_t scratch;          /* in 'work' during backward, behind dsharp */
+};
+
 /* The private struct of such a layer.  setup fills g (n = 1), bn, act and blur. */
 struct qd_convlike {
     struct qd_conv_geom g;
@@ -16,6 +25,7 @@ struct qd_convlike {
     struct qd_layer_blur blur;
     const struct qd_conv_kernel *kernel; /* set by need */
     size_t bias, slope, scale;           /* where they lie in 'packed' */
+    struct qd_convlike_train train;
 };
 
 /* The members of struct qd_layer_type. */
@@ -26,6 +36,12 @@ void qd_convlike_pack(
 void qd_convlike_forward(struct qd_layer *l, const struct qd_pass *p);
 bool qd_convlike_absorb(
     const struct qd_layer *l, const struct qd_ops *ops, const struct qd_fuse *f);
+void qd_convlike_train_need(
+    struct qd_layer *l, const struct qd_grad_ops *g, int n, struct qd_train_need *need);
+void qd_convlike_train_pack(
+    struct qd_layer *l, const struct qd_grad_ops *g, const float *params, float *packed);
+void qd_convlike_train_forward(struct qd_layer *l, const struct qd_train_pass *p);
+void qd_convlike_backward(struct qd_layer *l, const struct qd_train_pass *p);
 
 /* setup of [convolutional] and of [depthwise] (groups = channels = filters). */
 int qd_conv_setup(struct qd_layer *l, struct qd_keys *k, bool depthwise) QD_MUSTCHECK;

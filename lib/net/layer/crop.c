@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * [crop]: the centre of the input, with values from 0..1 mapped to -1..1 unless noadjust is set
- * (spec darknet.md 2.11).
+ * (spec darknet.md 2.11).  Training takes a random place instead, and with flip=1 mirrors half of
+ * the images.
  */
-#include "net/layer/util.h"
+#include "base/par.h"
+#include "base/rng.h"
+#include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
     QD_K_INT("crop_height", "1", 1, 65536, "height of the output"),
@@ -18,7 +21,7 @@ static const struct qd_cfg_key keys[] = {
 };
 
 struct crop {
-    bool adjust;
+    bool adjust, flip;
 };
 
 static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
@@ -28,6 +31,7 @@ static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
 
     (void)err; /* faults go through the keys */
     v->adjust = !qd_key_int(k, "noadjust");
+    v->flip = qd_key_int(k, "flip");
     if (k->failed)
         return -1;
     if (h > l->ih || w > l->iw)
@@ -68,6 +72,73 @@ static void forward(struct qd_layer *l, const struct qd_pass *p)
         p->ops->copy(&centre, p->out);
 }
 
+/* ---- training -------------------------------------------------------------------------------- */
+
+/* Where an image is cut out. */
+struct window {
+    int y, x;
+    bool mirrored;
+};
+
+static struct window window_of(const struct qd_layer *l, uint64_t seed, int image)
+{
+    const struct crop *v = l->priv;
+    struct qd_rng r = qd_rng_new(seed, (uint64_t)image);
+    struct window w;
+
+    w.y = (int)qd_rng_below(&r, (uint32_t)(l->ih - l->h + 1));
+    w.x = (int)qd_rng_below(&r, (uint32_t)(l->iw - l->w + 1));
+    w.mirrored = (qd_rng_u64(&r) >> 63) && v->flip;
+    return w;
+}
+
+struct rows {
+    const struct qd_layer *l;
+    const struct qd_tensor *from, *to; /* forward: in, out; backward: dout, din */
+    uint64_t seed;
+    bool back;
+};
+
+/* One row of one image of the output. */
+static void crop_row(void *ctx, int chunk, int thread)
+{
+    const struct rows *r = ctx;
+    const struct qd_layer *l = r->l;
+    const struct crop *v = l->priv;
+    int n = chunk / l->h, y = chunk % l->h;
+    struct window w = window_of(l, r->seed, n);
+
+    (void)thread;
+    for (int x = 0; x < l->w; x++) {
+        int ix = w.x + (w.mirrored ? l->w - 1 - x : x);
+        const float *p = r->back ? qd_at(r->from, n, y, x) : qd_at(r->from, n, w.y + y, ix);
+        float *q = r->back ? qd_at(r->to, n, w.y + y, ix) : qd_at(r->to, n, y, x);
+        for (int c = 0; c < l->c; c++)
+            if (r->back)
+                q[c] += v->adjust ? 2 * p[c] : p[c];
+            else
+                q[c] = v->adjust ? 2 * p[c] - 1 : p[c];
+    }
+}
+
+static void train_forward(struct qd_layer *l, const struct qd_train_pass *p)
+{
+    struct rows r = {.l = l, .from = p->in[0], .to = p->out, .seed = p->seed};
+
+    qd_par(p->n * l->h, crop_row, &r);
+}
+
+static void backward(struct qd_layer *l, const struct qd_train_pass *p)
+{
+    struct rows r = {.l = l, .from = p->dout, .to = p->din[0], .seed = p->seed, .back = true};
+
+    if (!p->din[0])
+        return;
+    if (p->fresh[0])
+        qd_learn_clear(p->din[0]);
+    qd_par(p->n * l->h, crop_row, &r);
+}
+
 const struct qd_layer_type qd_type_crop = {
     .section = "crop",
     .help = "the centre of the input",
@@ -77,4 +148,6 @@ const struct qd_layer_type qd_type_crop = {
     .need = need,
     .pack = pack,
     .forward = forward,
+    .train_forward = train_forward,
+    .backward = backward,
 };

@@ -46,4 +46,8 @@ const struct qd_layer_type qd_type_depthwise = {
     .pack = qd_convlike_pack,
     .forward = qd_convlike_forward,
     .absorb = qd_convlike_absorb,
+    .train_need = qd_convlike_train_need,
+    .train_pack = qd_convlike_train_pack,
+    .train_forward = qd_convlike_train_forward,
+    .backward = qd_convlike_backward,
 };

@@ -30,6 +30,13 @@ static void forward(struct qd_layer *l, const struct qd_pass *p)
     p->ops->avgpool_local(p->in[0], p->out, l->priv);
 }
 
+/* Spread over the cells that count, so that it is the gradient; darknet divides by size^2. */
+static void backward(struct qd_layer *l, const struct qd_train_pass *p)
+{
+    if (p->din[0])
+        p->grad->avgpool_local(p->dout, p->din[0], l->priv, p->fresh[0]);
+}
+
 const struct qd_layer_type qd_type_local_avgpool = {
     .section = "local_avgpool",
     .aliases = {"local_avg"},
@@ -38,4 +45,5 @@ const struct qd_layer_type qd_type_local_avgpool = {
     .priv_size = sizeof(struct qd_pool_geom),
     .setup = setup,
     .forward = forward,
+    .backward = backward,
 };

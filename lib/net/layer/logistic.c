@@ -22,10 +22,19 @@ static void forward(struct qd_layer *l, const struct qd_pass *p)
     p->ops->act(p->in[0], p->out, QD_LOGISTIC, NULL);
 }
 
+static void backward(struct qd_layer *l, const struct qd_train_pass *p)
+{
+    (void)l;
+    p->grad->act_out(p->out, p->dout, QD_LOGISTIC, NULL, NULL);
+    if (p->din[0])
+        p->grad->add(p->dout, p->din[0], NULL, false, p->fresh[0]);
+}
+
 const struct qd_layer_type qd_type_logistic = {
     .section = "logistic",
     .help = "the logistic function of each value",
     .keys = keys,
     .setup = setup,
     .forward = forward,
+    .backward = backward,
 };

@@ -3,6 +3,7 @@
  * [maxpool]: the largest value of each window (spec darknet.md 2.2).  'padding' is the total, not
  * per side, and cells outside the input never count.
  */
+#include "net/layer/learn.h"
 #include "net/layer/pool.h"
 
 static const struct qd_cfg_key keys[] = {
@@ -106,6 +107,34 @@ static bool fuse(const struct qd_layer *l, struct qd_fuse *f)
     return true;
 }
 
+static void train_need(
+    struct qd_layer *l, const struct qd_grad_ops *g, int n, struct qd_train_need *train)
+{
+    struct qd_need forward_need = {0};
+
+    need(l, qd_learn_ops(g), n, &forward_need); /* backward needs no more */
+    train->work = forward_need.work;
+}
+
+/* Which cells were the largest is found again from the input. */
+static void backward(struct qd_layer *l, const struct qd_train_pass *p)
+{
+    const struct maxpool *v = l->priv;
+
+    if (!p->din[0])
+        return;
+    if (v->depth) {
+        p->grad->maxpool_depth(p->in[0], p->dout, p->din[0], p->fresh[0]);
+    } else if (v->blur.kind) {
+        struct qd_tensor dsharp = v->blur.in;
+        qd_tensor_place(&dsharp, p->work);
+        qd_layer_blur_back(&v->blur, p->grad, p->dout, &dsharp);
+        p->grad->maxpool(p->in[0], &dsharp, p->din[0], &v->g, p->fresh[0]);
+    } else {
+        p->grad->maxpool(p->in[0], p->dout, p->din[0], &v->g, p->fresh[0]);
+    }
+}
+
 const struct qd_layer_type qd_type_maxpool = {
     .section = "maxpool",
     .aliases = {"max"},
@@ -116,4 +145,6 @@ const struct qd_layer_type qd_type_maxpool = {
     .need = need,
     .forward = forward,
     .fuse = fuse,
+    .train_need = train_need,
+    .backward = backward,
 };

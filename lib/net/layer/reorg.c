@@ -4,7 +4,7 @@
  * [reorg] is the map of the first YOLOv2, which re-indexes planar memory and which its weights
  * depend on.
  */
-#include "net/layer/util.h"
+#include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
     QD_K_INT("stride", "1", 1, 255, "side of the blocks of pixels"),
@@ -70,6 +70,43 @@ static void forward_3d(struct qd_layer *l, const struct qd_pass *p)
     p->ops->reorg3d(p->in[0], p->out, v->stride, v->reverse);
 }
 
+static void train_need(
+    struct qd_layer *l, const struct qd_grad_ops *g, int n, struct qd_train_need *need)
+{
+    (void)g;
+    need->work = qd_learn_floats(n, l->ih, l->iw, l->ic);
+}
+
+typedef void qd_reorg_fn(
+    const struct qd_tensor *in, const struct qd_tensor *out, int s, bool reverse);
+
+/* A permutation: its gradient is the inverse. */
+static void permute_back(struct qd_layer *l, const struct qd_train_pass *p, qd_reorg_fn *permute)
+{
+    const struct reorg *v = l->priv;
+    const int nhwc[4] = {p->n, l->ih, l->iw, l->ic};
+    struct qd_tensor back;
+    size_t floats;
+
+    if (p->din[0] && p->fresh[0]) {
+        permute(p->dout, p->din[0], v->stride, !v->reverse);
+    } else if (p->din[0] && qd_tensor_shape(&back, nhwc, 0, &floats)) { /* as was planned */
+        qd_tensor_place(&back, p->work);
+        permute(p->dout, &back, v->stride, !v->reverse);
+        p->grad->add(&back, p->din[0], NULL, false, false);
+    }
+}
+
+static void backward_old(struct qd_layer *l, const struct qd_train_pass *p)
+{
+    permute_back(l, p, p->ops->reorg);
+}
+
+static void backward_3d(struct qd_layer *l, const struct qd_train_pass *p)
+{
+    permute_back(l, p, p->ops->reorg3d);
+}
+
 const struct qd_layer_type qd_type_reorg = {
     .section = "reorg",
     .help = "pixels into channels by the map of the first YOLOv2",
@@ -77,6 +114,8 @@ const struct qd_layer_type qd_type_reorg = {
     .priv_size = sizeof(struct reorg),
     .setup = setup_old,
     .forward = forward_old,
+    .train_need = train_need,
+    .backward = backward_old,
 };
 
 const struct qd_layer_type qd_type_reorg3d = {
@@ -86,4 +125,6 @@ const struct qd_layer_type qd_type_reorg3d = {
     .priv_size = sizeof(struct reorg),
     .setup = setup_3d,
     .forward = forward_3d,
+    .train_need = train_need,
+    .backward = backward_3d,
 };

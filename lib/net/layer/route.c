@@ -4,7 +4,7 @@
  * Nothing is copied where that can be avoided: one source is the source itself or a range of its
  * channels, several write into one wide tensor.
  */
-#include "net/layer/util.h"
+#include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
     QD_K_INTS("layers", -65536, 65536, "layers to take (negative: counted back from this one)"),
@@ -73,6 +73,25 @@ static void forward(struct qd_layer *l, const struct qd_pass *p)
     }
 }
 
+static void backward(struct qd_layer *l, const struct qd_train_pass *p)
+{
+    const struct route *v = l->priv;
+    int at = 0;
+
+    for (int i = 0; i < l->nin; i++) {
+        int c = p->in[i]->c / v->groups;
+        struct qd_tensor from = qd_tensor_slice(p->dout, at, c);
+        at += c;
+        if (!p->din[i] || (l->place == QD_PLACE_CONCAT && p->placed[i]))
+            continue;
+        struct qd_tensor to = qd_tensor_slice(p->din[i], v->group * c, c);
+        bool part = v->groups > 1; /* the other groups get nothing from here */
+        if (part && p->fresh[i])
+            qd_learn_clear(p->din[i]);
+        p->grad->add(&from, &to, NULL, false, p->fresh[i] && !part);
+    }
+}
+
 const struct qd_layer_type qd_type_route = {
     .section = "route",
     .help = "channels of other layers side by side",
@@ -80,4 +99,5 @@ const struct qd_layer_type qd_type_route = {
     .priv_size = sizeof(struct route),
     .setup = setup,
     .forward = forward,
+    .backward = backward,
 };

@@ -3,7 +3,7 @@
  * [scale_channels]: another layer times the previous one, which holds one factor a channel or, with
  * scale_wh, one a pixel (spec lowbit.md 3.1).
  */
-#include "net/layer/util.h"
+#include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
     QD_K_INT("from", NULL, -65536, 65536, "the layer that is scaled"),
@@ -55,6 +55,37 @@ static void forward(struct qd_layer *l, const struct qd_pass *p)
         p->ops->act(p->out, p->out, v->act, NULL);
 }
 
+static void train_need(
+    struct qd_layer *l, const struct qd_grad_ops *g, int n, struct qd_train_need *need)
+{
+    const struct scale_channels *v = l->priv;
+
+    (void)g;
+    need->saved = qd_learn_saved(l, v->act, n);
+}
+
+static void train_forward(struct qd_layer *l, const struct qd_train_pass *p)
+{
+    const struct scale_channels *v = l->priv;
+    struct qd_pass f = qd_learn_pass(p);
+    struct qd_tensor before = qd_learn_dense(l, p->n, p->saved);
+
+    if (!qd_learn_keeps(v->act)) {
+        forward(l, &f);
+        return;
+    }
+    p->ops->gate(p->in[1], p->in[0], &before, v->kind, QD_LINEAR);
+    p->ops->act(&before, p->out, v->act, NULL);
+}
+
+static void backward(struct qd_layer *l, const struct qd_train_pass *p)
+{
+    const struct scale_channels *v = l->priv;
+
+    qd_learn_act_back(l, p, v->act);
+    qd_learn_gate_back(p, v->kind);
+}
+
 const struct qd_layer_type qd_type_scale_channels = {
     .section = "scale_channels",
     .help = "a layer times the previous one, which has a factor for each channel or pixel",
@@ -62,4 +93,7 @@ const struct qd_layer_type qd_type_scale_channels = {
     .priv_size = sizeof(struct scale_channels),
     .setup = setup,
     .forward = forward,
+    .train_need = train_need,
+    .train_forward = train_forward,
+    .backward = backward,
 };

@@ -4,7 +4,7 @@
  * 6.1): the mean of each channel, two small fully connected layers without bias, ReLU between them
  * and a hard sigmoid behind, and the result scales the channels.
  */
-#include "net/layer/util.h"
+#include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
     QD_K_INT("filters", NULL, 1, 65536, "channels; those of the input, which is the default"),
@@ -18,13 +18,14 @@ struct fc {
     const struct qd_conv_kernel *kernel;
     enum qd_act act;
     struct qd_tensor out; /* shape; lies in work */
-    size_t packed, at;    /* in 'packed' and in 'work' */
+    size_t packed, at;    /* in 'packed' and in 'work' (training: in 'saved') */
+    size_t data;          /* training: the weights for the input's gradient in 'packed' */
 };
 
 struct se {
     struct fc fc[2];
     struct qd_tensor mean; /* at the start of work */
-    size_t scratch;        /* for the kernels, after the tensors */
+    size_t scratch;        /* for the kernels, after the tensors; training: also after gradients */
 };
 
 static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
@@ -118,12 +119,12 @@ static void pack(struct qd_layer *l, const struct qd_ops *ops, const float *para
     }
 }
 
-static void forward(struct qd_layer *l, const struct qd_pass *p)
+/* The tensors lie at 'mem'. */
+static void excite(const struct se *v, const struct qd_pass *p, float *mem)
 {
-    const struct se *v = l->priv;
     struct qd_tensor in = v->mean;
 
-    qd_tensor_place(&in, p->work);
+    qd_tensor_place(&in, mem);
     p->ops->avgpool(p->in[0], &in);
     for (int i = 0; i < 2; i++) {
         const struct fc *f = &v->fc[i];
@@ -135,11 +136,90 @@ static void forward(struct qd_layer *l, const struct qd_pass *p)
             .out = &out,
             .ep = &ep,
             .work = p->work + v->scratch};
-        qd_tensor_place(&out, p->work + f->at);
+        qd_tensor_place(&out, mem + f->at);
         f->kernel->run(&job);
         in = out;
     }
     p->ops->gate(p->in[0], &in, p->out, QD_GATE_CHANNEL, QD_LINEAR);
+}
+
+static void forward(struct qd_layer *l, const struct qd_pass *p)
+{
+    excite(l->priv, p, p->work);
+}
+
+/* ---- training: the three small tensors are kept, their gradients lie in work in the same order --
+ */
+
+static void train_need(
+    struct qd_layer *l, const struct qd_grad_ops *g, int n, struct qd_train_need *train)
+{
+    struct se *v = l->priv;
+    struct qd_need forward_need = {0};
+    size_t scratch = 0;
+
+    need(l, qd_learn_ops(g), n, &forward_need);
+    train->packed = forward_need.packed;
+    for (int i = 0; i < 2; i++) {
+        struct fc *f = &v->fc[i];
+        f->data = qd_round_up(train->packed, 16);
+        train->packed = qd_learn_sum(f->data, g->conv_packed(&f->g));
+        scratch = QD_MAX(scratch, g->conv_work(&f->g, qd_threads()));
+    }
+    train->saved = v->scratch;
+    train->work = QD_MAX(forward_need.work, qd_learn_sum(v->scratch, scratch));
+}
+
+static void train_pack(
+    struct qd_layer *l, const struct qd_grad_ops *g, const float *params, float *packed)
+{
+    const struct se *v = l->priv;
+
+    pack(l, qd_learn_ops(g), params, packed);
+    for (int i = 0; i < 2; i++)
+        g->conv_pack(&v->fc[i].g, params + l->param[i].offset, packed + v->fc[i].data);
+}
+
+static void train_forward(struct qd_layer *l, const struct qd_train_pass *p)
+{
+    struct qd_pass f = qd_learn_pass(p);
+
+    excite(l->priv, &f, p->saved);
+}
+
+/* The gradient of layer i's output becomes that of its input: from d[i + 1] to d[i]. */
+static void fc_back(
+    const struct qd_layer *l, const struct qd_train_pass *p, int i, const struct qd_tensor d[3])
+{
+    const struct se *v = l->priv;
+    const struct fc *f = &v->fc[i];
+    struct qd_tensor in = i ? v->fc[0].out : v->mean, out = f->out;
+    struct qd_conv_grad j = {.g = &f->g, .in = &in, .dz = &d[i + 1], .work = p->work + v->scratch};
+
+    qd_tensor_place(&in, p->saved + (i ? v->fc[0].at : 0));
+    qd_tensor_place(&out, p->saved + f->at);
+    p->grad->act_out(&out, &d[i + 1], f->act, NULL, NULL);
+    if (p->grads)
+        p->grad->conv_weights(&j, p->grads + l->param[i].offset);
+    p->grad->conv_data(&j, p->packed + f->data, &d[i], true);
+}
+
+static void backward(struct qd_layer *l, const struct qd_train_pass *p)
+{
+    const struct se *v = l->priv;
+    struct qd_tensor d[3] = {v->mean, v->fc[0].out, v->fc[1].out}, gate = v->fc[1].out;
+    const struct qd_tensor *const in_gate_dy[3] = {p->in[0], &gate, p->dout};
+    const bool fresh[2] = {p->fresh[0], true};
+
+    qd_tensor_place(&gate, p->saved + v->fc[1].at);
+    qd_tensor_place(&d[0], p->work);
+    qd_tensor_place(&d[1], p->work + v->fc[0].at);
+    qd_tensor_place(&d[2], p->work + v->fc[1].at);
+    p->grad->gate(in_gate_dy, p->din[0], &d[2], QD_GATE_CHANNEL, fresh);
+    fc_back(l, p, 1, d);
+    fc_back(l, p, 0, d);
+    if (p->din[0])
+        p->grad->avgpool(&d[0], p->din[0], false);
 }
 
 const struct qd_layer_type qd_type_se = {
@@ -152,4 +232,8 @@ const struct qd_layer_type qd_type_se = {
     .need = need,
     .pack = pack,
     .forward = forward,
+    .train_need = train_need,
+    .train_pack = train_pack,
+    .train_forward = train_forward,
+    .backward = backward,
 };

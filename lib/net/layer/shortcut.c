@@ -7,7 +7,7 @@
  */
 #include <math.h>
 
-#include "net/layer/util.h"
+#include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
     QD_K_INTS("from", -65536, 65536, "layers to add (negative: counted back from this one)"),
@@ -186,6 +186,69 @@ static bool fuse(const struct qd_layer *l, struct qd_fuse *f)
     return true;
 }
 
+static void train_need(
+    struct qd_layer *l, const struct qd_grad_ops *g, int n, struct qd_train_need *train)
+{
+    const struct shortcut *v = l->priv;
+    struct qd_need forward_need = {0};
+
+    need(l, qd_learn_ops(g), n, &forward_need);
+    train->packed = forward_need.packed;
+    train->saved = qd_learn_saved(l, v->act, n);
+}
+
+static void train_pack(
+    struct qd_layer *l, const struct qd_grad_ops *g, const float *params, float *packed)
+{
+    pack(l, qd_learn_ops(g), params, packed);
+}
+
+static void train_forward(struct qd_layer *l, const struct qd_train_pass *p)
+{
+    const struct shortcut *v = l->priv;
+    struct qd_pass f = qd_learn_pass(p);
+    struct qd_tensor before = qd_learn_dense(l, p->n, p->saved);
+
+    if (!qd_learn_keeps(v->act)) {
+        forward(l, &f);
+        return;
+    }
+    f.out = &before;
+    f.raw = true;
+    forward(l, &f);
+    p->ops->act(&before, p->out, v->act, NULL);
+}
+
+/* The normalization of the weights counts as constant (spec darknet.md 2.5): the gradient of a
+ * weight is that of the factor which was made from it. */
+static void backward(struct qd_layer *l, const struct qd_train_pass *p)
+{
+    const struct shortcut *v = l->priv;
+    size_t step = v->per_channel ? (size_t)l->c : 1;
+    float *dw = qd_learn_grads(l, p, "weights");
+
+    qd_learn_act_back(l, p, v->act);
+    for (int i = 0; i < l->nin; i++) {
+        const float *factor = v->weighted || v->factors ? p->packed + (size_t)i * step : NULL;
+        bool strided = i && v->stride > 1, fresh = p->fresh[i];
+        struct qd_tensor in = *p->in[i], din = {0};
+        if (strided)
+            in = every(p->in[i], v->stride);
+        if (dw)
+            p->grad->dot(&in, p->dout, v->per_channel, dw + (size_t)i * step);
+        if (!p->din[i])
+            continue;
+        din = *p->din[i];
+        if (strided) { /* the pixels between get nothing from here */
+            if (fresh)
+                qd_learn_clear(&din);
+            din = every(&din, v->stride);
+            fresh = false;
+        }
+        p->grad->add(p->dout, &din, factor, v->per_channel, fresh);
+    }
+}
+
 const struct qd_layer_type qd_type_shortcut = {
     .section = "shortcut",
     .help = "sum of the previous layer and others",
@@ -196,4 +259,8 @@ const struct qd_layer_type qd_type_shortcut = {
     .pack = pack,
     .forward = forward,
     .fuse = fuse,
+    .train_need = train_need,
+    .train_pack = train_pack,
+    .train_forward = train_forward,
+    .backward = backward,
 };

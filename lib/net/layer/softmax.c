@@ -4,6 +4,7 @@
  * channels of each pixel (spec darknet.md 2.11).
  */
 #include "net/layer/head.h"
+#include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
     QD_K_INT("groups", "1", 1, 65536, "groups of channels that each sum to 1"),
@@ -51,6 +52,17 @@ static void need(struct qd_layer *l, const struct qd_ops *ops, int n, struct qd_
         need->work = SIZE_MAX;
 }
 
+/* The same values as one pixel an image. */
+static struct qd_tensor as_one(const struct qd_layer *l, const struct qd_tensor *flat)
+{
+    struct qd_tensor one = *flat;
+
+    one.h = one.w = 1;
+    one.c = one.ps = l->h * l->w * l->c;
+    one.rs = one.is;
+    return one;
+}
+
 static void forward(struct qd_layer *l, const struct qd_pass *p)
 {
     const struct qd_softmax_head *v = l->priv;
@@ -62,12 +74,45 @@ static void forward(struct qd_layer *l, const struct qd_pass *p)
     }
     qd_tensor_place(&flat, p->work);
     p->ops->copy(p->in[0], &flat);
-    one = flat;
-    one.h = one.w = 1;
-    one.c = one.ps = l->h * l->w * l->c;
-    one.rs = one.is;
+    one = as_one(l, &flat);
     p->ops->softmax(&one, &one, 1, v->temperature);
     p->ops->copy(&flat, p->out);
+}
+
+enum { FLAT = 3 }; /* tensors without gaps during backward: output, its gradient, the input's */
+
+static void train_need(
+    struct qd_layer *l, const struct qd_grad_ops *g, int n, struct qd_train_need *train)
+{
+    struct qd_need forward_need = {0};
+
+    need(l, qd_learn_ops(g), n, &forward_need);
+    if (forward_need.work)
+        for (int i = 0; i < FLAT; i++)
+            train->work = qd_learn_sum(train->work, qd_learn_floats(n, l->h, l->w, l->c));
+}
+
+static void backward(struct qd_layer *l, const struct qd_train_pass *p)
+{
+    const struct qd_softmax_head *v = l->priv;
+    const float groups_temperature[2] = {(float)v->groups, v->temperature};
+    struct qd_tensor flat[FLAT], one[FLAT];
+
+    if (!p->din[0])
+        return;
+    if (!v->whole) {
+        p->grad->softmax(p->out, p->dout, p->din[0], groups_temperature, p->fresh[0]);
+        return;
+    }
+    for (int i = 0; i < FLAT; i++) {
+        flat[i] = v->flat;
+        qd_tensor_place(&flat[i], p->work + (size_t)i * qd_learn_floats(p->n, l->h, l->w, l->c));
+        one[i] = as_one(l, &flat[i]);
+    }
+    p->ops->copy(p->out, &flat[0]);
+    p->ops->copy(p->dout, &flat[1]);
+    p->grad->softmax(&one[0], &one[1], &one[2], groups_temperature, true);
+    p->grad->add(&flat[2], p->din[0], NULL, false, p->fresh[0]);
 }
 
 const struct qd_layer_type qd_type_softmax = {
@@ -79,4 +124,6 @@ const struct qd_layer_type qd_type_softmax = {
     .setup = setup,
     .need = need,
     .forward = forward,
+    .train_need = train_need,
+    .backward = backward,
 };

@@ -46,6 +46,17 @@ static void forward(struct qd_layer *l, const struct qd_pass *p)
         p->ops->downsample(p->in[0], p->out, -v->stride, v->scale);
 }
 
+static void backward(struct qd_layer *l, const struct qd_train_pass *p)
+{
+    const struct upsample *v = l->priv;
+    const float s_scale[2] = {(float)abs(v->stride), v->scale};
+
+    if (p->din[0] && v->stride > 0)
+        p->grad->upsample(p->dout, p->din[0], s_scale, p->fresh[0]);
+    else if (p->din[0])
+        p->grad->downsample(p->dout, p->din[0], s_scale, p->fresh[0]);
+}
+
 const struct qd_layer_type qd_type_upsample = {
     .section = "upsample",
     .help = "larger by repeating pixels, or smaller by adding them",
@@ -53,4 +64,5 @@ const struct qd_layer_type qd_type_upsample = {
     .priv_size = sizeof(struct upsample),
     .setup = setup,
     .forward = forward,
+    .backward = backward,
 };

@@ -136,6 +136,10 @@ void qd_layer_fold_bn(const struct qd_layer *l, const float *params, float *mul,
 
 /* ---- blur ------------------------------------------------------------------------------------ */
 
+static const float binomial[9] = {
+    1.f / 16, 2.f / 16, 1.f / 16, 2.f / 16, 4.f / 16, 2.f / 16, 1.f / 16, 2.f / 16, 1.f / 16};
+static const float mean[4] = {.25f, .25f, .25f, .25f};
+
 static int blur_size(const struct qd_layer_blur *b)
 {
     return b->kind == 1 ? 3 : 2;
@@ -173,10 +177,15 @@ struct qd_tensor qd_layer_blur_in(const struct qd_layer_blur *b, float *mem)
 void qd_layer_blur_run(const struct qd_layer_blur *b, const struct qd_ops *ops,
     const struct qd_tensor *in, const struct qd_tensor *out)
 {
-    static const float binomial[9] = {
-        1.f / 16, 2.f / 16, 1.f / 16, 2.f / 16, 4.f / 16, 2.f / 16, 1.f / 16, 2.f / 16, 1.f / 16};
-    static const float mean[4] = {.25f, .25f, .25f, .25f};
     const int r_s_pad[3] = {blur_size(b), b->stride, blur_pad(b)};
 
     ops->blur(in, out, b->kind == 1 ? binomial : mean, r_s_pad);
+}
+
+void qd_layer_blur_back(const struct qd_layer_blur *b, const struct qd_grad_ops *g,
+    const struct qd_tensor *dout, const struct qd_tensor *din)
+{
+    const int r_s_pad[3] = {blur_size(b), b->stride, blur_pad(b)};
+
+    g->blur(dout, din, b->kind == 1 ? binomial : mean, r_s_pad, true);
 }

@@ -98,5 +98,8 @@ void qd_layer_blur_plan(struct qd_layer_blur *b, const int nhwc[4]);
 struct qd_tensor qd_layer_blur_in(const struct qd_layer_blur *b, float *mem);
 void qd_layer_blur_run(const struct qd_layer_blur *b, const struct qd_ops *ops,
     const struct qd_tensor *in, const struct qd_tensor *out);
+/* din = the gradient of what it read; dout of what it gave. */
+void qd_layer_blur_back(const struct qd_layer_blur *b, const struct qd_grad_ops *g,
+    const struct qd_tensor *dout, const struct qd_tensor *din);
 
 #endif

@@ -61,6 +61,12 @@ static double offset(int i, int n, int size, bool flip)
     return (n == size ? k : qd_augment_position(k, n, size)) - size / 2.;
 }
 
+/* darknet counts from corner to corner here: the last pixel ends at 'whole', not at its centre. */
+static double last_pixel(double v, int whole)
+{
+    return v > whole - 1 && v < whole ? whole - 1 : v;
+}
+
 /* A position in the original to one in what was decoded. */
 static double decoded(double v, int whole, int have)
 {
@@ -77,11 +83,11 @@ static int put_straight(const struct qd_augment_job *job, const struct qd_source
 
     for (int i = 0; x && i < p->w; i++) {
         double at = (offset(p->x + i, w, size, v->flip) + v->dx) / v->scale * v->aspect;
-        x[i] = decoded(at + s->w / 2., s->w, s->img->w);
+        x[i] = decoded(last_pixel(at + s->w / 2., s->w), s->w, s->img->w);
     }
     for (int i = 0; y && i < p->h; i++) {
         double at = (offset(p->y + i, h, size, false) + v->dy) / v->scale;
-        y[i] = decoded(at + s->h / 2., s->h, s->img->h);
+        y[i] = decoded(last_pixel(at + s->h / 2., s->h), s->h, s->img->h);
     }
     if (x && y)
         ret = qd_sample_grid(out, x, y, err);

@@ -123,7 +123,7 @@ const struct qd_cfg_key qd_net_keys[] = {
     QD_K_FLOAT("learning_rate_min", "0.00001", 0, 1e6, "training: lowest rate of policy=sgdr"),
     QD_K_FLOAT("momentum", "0.9", 0, 1, "training: momentum of SGD"),
     QD_K_FLOAT("decay", "0.0001", 0, 1e6, "training: weight decay (L2)"),
-    QD_K_WORD("policy", "constant", "constant step steps exp poly sigmoid random sgdr cos",
+    QD_K_WORD("policy", "constant", "constant step steps exp poly sigmoid random sgdr cos linear",
         "training: how the rate changes"),
     QD_K_INT("burn_in", "0", 0, 2147483647, "training: updates over which the rate rises"),
     QD_K_FLOAT("power", "4", 0, 1000, "training: exponent of burn_in and of policy=poly, random"),

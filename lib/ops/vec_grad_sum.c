@@ -2,9 +2,8 @@
 /*
  * Sums over all pixels, and what is made of them: statistics, bias gradients and batch
  * normalization.  All of it is bound by memory, so that each is one pass in the order of memory.
- * Several pixels of few channels are taken as one wide pixel; four wide pixels at a time are added
- * to a row of float sums in L1, which goes into sums in double every 32 of them.  The sums in
- * double of the chunks are added in the order of the chunks.
+ * Several pixels of few channels are taken as one wide pixel; 16 of those are added to a row of
+ * float sums, which then goes into sums in double.  These are added in the order of the chunks.
  */
 #include "ops/vec_grad.h"
 
@@ -16,10 +15,9 @@
 enum {
     WIDE = 128,    /* floats of a wide pixel */
     STRIP = 4096,  /* channels at a time */
-    GROUP = 4,     /* wide pixels added at a time */
-    FLUSH = 32,    /* wide pixels added in float */
+    FLUSH = 16,    /* wide pixels added in float */
     STACK = 16384, /* doubles of partial sums */
-    CHUNKS = 64,
+    CHUNKS = 64,   /* that 'work' has room for */
     ACC = STRIP + VW,
     NK = 6
 };
@@ -128,58 +126,47 @@ QD_ALWAYS_INLINE int sums_of(enum qd_sum_kind kind)
     return kind == QD_SUM_BN ? 3 : kind == QD_SUM_STATS ? 2 : 1;
 }
 
-/* One vector of 'pixels' wide pixels from x on. */
-QD_ALWAYS_INLINE void add_vector(const struct piece *p, enum qd_sum_kind kind, enum qd_act act,
-    const int x_pixels[2], const size_t i_left[2])
+/* One vector of wide pixel x.  Sums live in L1, not in registers, so that memory is read in its
+ * order whatever the number of channels: hardware foresees nothing else. */
+QD_ALWAYS_INLINE void add_vector(
+    const struct piece *p, enum qd_sum_kind kind, enum qd_act act, int x, const size_t i_left[2])
 {
-    size_t i = i_left[0], x = (size_t)x_pixels[0];
-    int left = (int)i_left[1];
-    int nk = kind == QD_SUM_BN ? 4 : kind == QD_SUM_STATS;
+    size_t i = i_left[0];
+    size_t at_b = (size_t)x * p->db + i;
+    int left = (int)i_left[1], nk = kind == QD_SUM_BN ? 4 : kind == QD_SUM_STATS;
     int ns = kind == QD_SUM_BN && act != QD_PRELU ? 2 : sums_of(kind);
+    vf a = vf_load_n(p->a + (size_t)x * p->da + i, left);
     struct terms t;
 
     for (int k = 0; k < 4; k++)
         t.k[k] = k < nk ? number(p->lanes, k, i, left) : vf_zero();
-    for (int k = 0; k < 3; k++) /* of the group alone, so that large sums round less often */
-        t.s[k] = vf_zero();
-    for (int m = 0; m < x_pixels[1]; m++, x++) {
-        vf a = vf_load_n(p->a + x * p->da + i, left);
-        if (kind == QD_SUM_BN) {
-            bn_term(&t, act, a, p->b + x * p->db + i, left);
-        } else if (kind == QD_SUM_STATS) {
-            a -= t.k[0];
-            t.s[0] += a;
-            t.s[1] = vf_fma(a, a, t.s[1]);
-        } else if (kind == QD_SUM_ONE) {
-            t.s[0] += a;
-        } else {
-            a = kind == QD_SUM_SLOPE ? vf_min(a, vf_zero()) : a;
-            t.s[0] = vf_fma(a, vf_load_n(p->b + x * p->db + i, left), t.s[0]);
-        }
+    for (int k = 0; k < 3; k++)
+        t.s[k] = k < ns ? vf_load(p->acc + k * ACC + i) : vf_zero();
+    if (kind == QD_SUM_BN) {
+        bn_term(&t, act, a, p->b + at_b, left);
+    } else if (kind == QD_SUM_STATS) {
+        a -= t.k[0];
+        t.s[0] += a;
+        t.s[1] = vf_fma(a, a, t.s[1]);
+    } else if (kind == QD_SUM_ONE) {
+        t.s[0] += a;
+    } else {
+        a = kind == QD_SUM_SLOPE ? vf_min(a, vf_zero()) : a;
+        t.s[0] = vf_fma(a, vf_load_n(p->b + at_b, left), t.s[0]);
     }
     for (int k = 0; k < ns; k++)
-        vf_store(p->acc + k * ACC + i, vf_load(p->acc + k * ACC + i) + t.s[k]);
-}
-
-QD_ALWAYS_INLINE void add_pixels(
-    const struct piece *p, enum qd_sum_kind kind, enum qd_act act, int x, const int pixels)
-{
-    size_t i = 0;
-
-    for (; i + VW <= p->n; i += VW)
-        add_vector(p, kind, act, (const int[]){x, pixels}, (const size_t[]){i, VW});
-    if (i < p->n)
-        add_vector(p, kind, act, (const int[]){x, pixels}, (const size_t[]){i, p->n - i});
+        vf_store(p->acc + k * ACC + i, t.s[k]);
 }
 
 QD_ALWAYS_INLINE void add_piece(const struct piece *p, enum qd_sum_kind kind, enum qd_act act)
 {
-    int x = 0;
-
-    for (; x + GROUP <= p->pixels; x += GROUP)
-        add_pixels(p, kind, act, x, GROUP);
-    for (; x < p->pixels; x++)
-        add_pixels(p, kind, act, x, 1);
+    for (int x = 0; x < p->pixels; x++) {
+        size_t i = 0;
+        for (; i + VW <= p->n; i += VW)
+            add_vector(p, kind, act, x, (const size_t[]){i, VW});
+        if (i < p->n)
+            add_vector(p, kind, act, x, (const size_t[]){i, p->n - i});
+    }
 }
 
 /* The common activations, each compiled on its own. */
@@ -231,13 +218,16 @@ struct job {
     double *part; /* [chunks][ns][c] */
 };
 
-/* Float sums of the lanes go to the sums of their channels, and begin again. */
+/* Float sums of the lanes go to the sums of their channels, and begin again.  Lanes of the same
+ * channel are added in pairs. */
 static void flush(const struct lanes *l, float *acc, double *part, int ns)
 {
     for (int k = 0; k < ns; k++, acc += ACC, part += l->c) {
-        for (int p = 0; p < l->pixels; p++)
-            for (int c = 0; c < l->c; c++)
-                part[c] += (double)acc[p * l->c + c];
+        for (int have = l->pixels, half; (half = have / 2); have -= half)
+            for (int i = 0, far = (have - half) * l->c; i < half * l->c; i++)
+                acc[i] += acc[far + i];
+        for (int c = 0; c < l->c; c++)
+            part[c] += (double)acc[c];
         memset(acc, 0, (size_t)(l->pixels * l->c) * sizeof(float));
     }
 }
@@ -273,16 +263,22 @@ static void sum_rows(void *ctx, int chunk, int thread)
 /* The sums of at most STRIP channels, which are those of s from 'from' on. */
 static void sum_strip(const struct qd_sums *s, double *part, int from)
 {
-    int c = s->a->c, ns = sums_of(s->kind), most = s->work ? CHUNKS : STACK / (ns * c);
-    struct job j = {.s = s, .ns = ns, .part = part, .chunks = QD_MIN(qd_row_chunks(s->a), most)};
+    int ns = sums_of(s->kind), most = STACK / (ns * s->a->c);
+    struct job j = {.s = s, .ns = ns, .part = part};
+    size_t sums = (size_t)ns * (size_t)s->a->c;
 
+    /* with 'work' there is room for more, but what is gained is lost again below */
+    most = s->work ? QD_MIN(QD_MAX(most, 8), CHUNKS) : most;
+    j.chunks = QD_MIN(qd_row_chunks(s->a), most);
     qd_par(j.chunks, sum_rows, &j);
-    for (int i = 0; i < c; i++) {
+    for (int k = 1; k < j.chunks; k++)
+        for (size_t i = 0; i < sums; i++)
+            part[i] += part[(size_t)k * sums + i];
+    for (int c = 0; c < s->a->c; c++) {
         double sum[3] = {0};
-        for (int k = 0; k < j.chunks; k++)
-            for (int q = 0; q < ns; q++)
-                sum[q] += part[(size_t)(ns * k + q) * (size_t)c + (size_t)i];
-        s->take(s->ctx, from + i, sum);
+        for (int q = 0; q < ns; q++)
+            sum[q] = part[q * s->a->c + c];
+        s->take(s->ctx, from + c, sum);
     }
 }
 
@@ -435,41 +431,30 @@ static void take_bn(void *ctx, int c, const double sum[3])
 enum { K_MEAN, K_G, K_BIAS, K_SLOPE, K_P, K_Q };
 
 QD_ALWAYS_INLINE void apply_vector(
-    const struct piece *p, enum qd_act act, const int x_pixels[2], const size_t i_left[2])
+    const struct piece *p, enum qd_act act, int x, const size_t i_left[2])
 {
-    size_t i = i_left[0], x = (size_t)x_pixels[0];
+    size_t i = i_left[0];
     int left = (int)i_left[1];
-    vf k[NK];
+    float *b = p->b + (size_t)x * p->db + i;
+    vf k[NK], d, du = vf_load_n(b, left);
 
     for (int m = 0; m < NK; m++)
         k[m] = number(p->lanes, m, i, left);
-    for (int m = 0; m < x_pixels[1]; m++, x++) {
-        float *b = p->b + x * p->db + i;
-        vf d = vf_load_n(p->a + x * p->da + i, left) - k[K_MEAN], du = vf_load_n(b, left);
-        if (act != QD_LINEAR)
-            du *= vf_act_grad(act, vf_fma(d, k[K_G], k[K_BIAS]), k[K_SLOPE]);
-        vf_store_n(b, k[K_G] * (du - vf_fma(k[K_P], d, k[K_Q])), left);
-    }
-}
-
-QD_ALWAYS_INLINE void apply_pixels(const struct piece *p, enum qd_act act, int x, const int pixels)
-{
-    size_t i = 0;
-
-    for (; i + VW <= p->n; i += VW)
-        apply_vector(p, act, (const int[]){x, pixels}, (const size_t[]){i, VW});
-    if (i < p->n)
-        apply_vector(p, act, (const int[]){x, pixels}, (const size_t[]){i, p->n - i});
+    d = vf_load_n(p->a + (size_t)x * p->da + i, left) - k[K_MEAN];
+    if (act != QD_LINEAR)
+        du *= vf_act_grad(act, vf_fma(d, k[K_G], k[K_BIAS]), k[K_SLOPE]);
+    vf_store_n(b, k[K_G] * (du - vf_fma(k[K_P], d, k[K_Q])), left);
 }
 
 QD_ALWAYS_INLINE void apply_piece(const struct piece *p, enum qd_act act)
 {
-    int x = 0;
-
-    for (; x + GROUP <= p->pixels; x += GROUP)
-        apply_pixels(p, act, x, GROUP);
-    for (; x < p->pixels; x++)
-        apply_pixels(p, act, x, 1);
+    for (int x = 0; x < p->pixels; x++) {
+        size_t i = 0;
+        for (; i + VW <= p->n; i += VW)
+            apply_vector(p, act, x, (const size_t[]){i, VW});
+        if (i < p->n)
+            apply_vector(p, act, x, (const size_t[]){i, p->n - i});
+    }
 }
 
 /* The last chunk first: it was read last and is still in the cache. */

@@ -9,15 +9,17 @@
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 FUZZ_TIME ?= 60
 
-# Programs, slowest first, then scripts.  tests/fuzz/fuzz_NAME.c + replay.c = replay_NAME.
+# tests/fuzz/fuzz_NAME.c + replay.c = replay_NAME.
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_NAMES := $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%)
 REPLAY_BIN = $(FUZZ_NAMES:%=$O/tests/fuzz/replay_%)
-CHECK_BIN = $(filter $O/tests/ops/%,$(TEST_BIN)) $(filter-out $O/tests/ops/%,$(TEST_BIN)) \
-            $(REPLAY_BIN)
+CHECK_BIN = $(TEST_BIN) $(REPLAY_BIN)
 CHECK_SH = $(wildcard tests/unit/*.t tests/ops/*.t tests/golden/*.t tests/cli/*.t tests/man/*.t)
 STYLE_SH = $(wildcard tests/style/*.t)
-CHECK ?= $(CHECK_BIN) $(CHECK_SH) $(STYLE_SH)
+# The slow ones first, so that none of them is left alone at the end.
+SLOW = %/t_net %/t_ops %/examples.t %/qd-map.t
+ALL = $(CHECK_BIN) $(CHECK_SH) $(STYLE_SH)
+CHECK ?= $(filter $(SLOW),$(ALL)) $(filter-out $(SLOW),$(ALL))
 CHOSEN = $(if $T,$(foreach t,$T,$(filter %$t %$t.t,$(CHECK))),$(CHECK))
 
 # What the tests get to know.

@@ -577,7 +577,7 @@ static void classify_geometry(void)
     struct qd_source s = source(img, NULL, 0);
     struct qd_pixels d = canvas(out, 64, 64, 3);
     double worst = 0, turned = 0, sizes[2] = {1e9, 0};
-    int mirrored = 0, inside = 0, n = 4 * CASES;
+    int mirrored = 0, n = 4 * CASES;
 
     o.kind = QD_AUGMENT_CLASSIFY;
     o.angle = 12;
@@ -596,7 +596,6 @@ static void classify_geometry(void)
         sizes[0] = fmin(sizes[0], side);
         sizes[1] = fmax(sizes[1], side);
         mirrored += ux < 0;
-        inside += out[0] > 0 || out[1] > 0;
     }
     OK(worst < 1e-3, "rotations keep shapes: %g off", worst);
     OK(turned > .15 && turned < 12 * 3.15 / 180, "by up to 12 degrees: %g", turned);
@@ -624,6 +623,75 @@ static void centre(void)
     OK(same, "is the middle of the image resized to 60x40");
     OK(target[2] == 1 && target[0] == 0, "one class");
     qd_image_free(img);
+}
+
+/* ------------------------------------------------------------------ anything ------------------ */
+
+/* Any sizes and options: every pixel is set, to 0 .. 1, nothing beside them is, and boxes lie in
+ * the picture. */
+static void anything(void)
+{
+    static const enum qd_mix mixes[] = {QD_MIX_NONE, QD_MIX_MIXUP, QD_MIX_CUTMIX, QD_MIX_MOSAIC};
+    int ran = 0, bad_pixels = 0, bad_boxes = 0, beside = 0;
+
+    for (int n = 0; n < 12 * CASES; n++) {
+        struct qd_augment_opts o = {.kind = (enum qd_augment_kind)(n % 5),
+            .flip = n & 1,
+            .saturation = tap_randf(.5f, 3),
+            .exposure = tap_randf(.5f, 3),
+            .hue = tap_randf(0, .5f),
+            .jitter = tap_randf(0, .9f),
+            .resize = tap_randf(.2f, 4),
+            .fill = (enum qd_fill)(tap_rand() % 3),
+            .mosaic_bound = tap_rand() & 1,
+            .angle = tap_rand() & 1 ? tap_randf(0, 90) : 0,
+            .aspect = tap_randf(.5f, 2),
+            .degrees = tap_rand() & 1 ? tap_randf(0, 90) : 0,
+            .scale = tap_randf(0, .9f),
+            .translate = tap_randf(0, 1),
+            .shear = tap_rand() & 1 ? tap_randf(0, 60) : 0,
+            .hsv_s = 1,
+            .hsv_v = 1};
+        o.mix = mixes[tap_rand() % 4];
+        o.letter_box = o.mix != QD_MIX_MOSAIC && (tap_rand() & 1);
+        if (qd_augment_check(&o, NULL) < 0)
+            continue;
+        int c = n & 2 ? 1 : 3, w = 1 + (int)(tap_rand() % 40), h = 1 + (int)(tap_rand() % 40);
+        size_t values = (size_t)(w * h * c);
+        struct qd_source src[4];
+        struct qd_label l[4];
+        for (int k = 0; k < 4; k++) {
+            l[k] = (struct qd_label){k, {.5f, .5f, tap_randf(.01f, 1), tap_randf(.01f, 1)}, 1};
+            int iw = 1 + (int)(tap_rand() % 50), ih = 1 + (int)(tap_rand() % 50);
+            src[k] = source(noise(iw, ih, c), &l[k], 1);
+            if (tap_rand() % 4 == 0) { /* decoded smaller */
+                src[k].w = 2 * iw - 1;
+                src[k].h = 2 * ih;
+            }
+        }
+        struct qd_pixels d = canvas(out, w, h, c);
+        struct qd_labels got = {0};
+        float target[4];
+        for (size_t i = 0; i < values + 8; i++)
+            out[i] = -7;
+        enum qd_mix mix = qd_augment_mix_at(
+            &o, o.kind == QD_AUGMENT_NONE || o.kind == QD_AUGMENT_CENTRE ? QD_MIX_NONE : o.mix, n);
+        ran += run(&o, mix, src, (uint64_t)n, &d, &got, target) == 0;
+        for (size_t i = 0; i < values; i++)
+            bad_pixels += !(out[i] >= 0 && out[i] <= 1.000001f);
+        for (size_t i = values; i < values + 8; i++)
+            beside += out[i] != -7;
+        for (size_t i = 0; i < got.n; i++) {
+            struct qd_edges e = qd_box_edges(&got.label[i].box);
+            bad_boxes += !(e.x0 > -1e-5 && e.y0 > -1e-5 && e.x1 < 1.00001 && e.y1 < 1.00001 &&
+                           e.x1 > e.x0 && e.y1 > e.y0);
+        }
+        qd_labels_free(&got);
+        free_sources(src);
+    }
+    OK(ran > 6 * CASES, "%d runs: %s", ran, err.msg);
+    OK(bad_pixels == 0 && beside == 0, "%d bad pixels, %d beside", bad_pixels, beside);
+    OK(bad_boxes == 0, "%d bad boxes", bad_boxes);
 }
 
 /* ------------------------------------------------------------------ options ------------------- */
@@ -684,6 +752,7 @@ int main(void)
     targets();
     classify_geometry();
     centre();
+    anything();
     options();
     return tap_done();
 }

@@ -172,6 +172,27 @@ static void pixels(void)
     qd_dataset_free(NULL);
 }
 
+static void no_memory(void)
+{
+    struct qd_error err;
+    int failed = 0, n = 1;
+
+    picture("one.pgm", 20, 10, 100);
+    puts_to("set.list", "one.pgm\nwith blank.pgm\n");
+    for (; n < 500; n++) {
+        struct qd_dataset_opts o = {.list = "set.list", .classes = 3};
+        err = (struct qd_error){0};
+        qd_alloc_fail_at(n);
+        struct qd_dataset *d = qd_dataset_open(&o, &err);
+        qd_alloc_fail_at(0);
+        qd_dataset_free(d);
+        if (d)
+            break;
+        failed += err.code == QD_ENOMEM;
+    }
+    OK(n > 8 && n < 500 && failed == n - 1, "%d allocations, each may fail: %d", n - 1, failed);
+}
+
 static void real(void)
 {
     const char *train = tap_shared("cifar10/test");
@@ -198,5 +219,6 @@ int main(void)
     class_of_path();
     folders();
     pixels();
+    no_memory();
     return tap_done();
 }

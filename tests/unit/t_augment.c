@@ -13,25 +13,7 @@
 #include "data/augment.h"
 #include "data/sample.h"
 #include "image/image.h"
-
-enum { MAX_SIDE = 256, CASES = 60 };
-
-static float out[MAX_SIDE * MAX_SIDE * 3], other[MAX_SIDE * MAX_SIDE * 3];
-static struct qd_error err;
-
-static struct qd_pixels canvas(float *data, int w, int h, int c)
-{
-    return (struct qd_pixels){data, w, h, c, (size_t)c, (size_t)w * (size_t)c};
-}
-
-static struct qd_image *noise(int w, int h, int c)
-{
-    struct qd_image *img = qd_image_new(w, h, c, NULL);
-
-    for (int i = 0; img && i < w * h * c; i++)
-        img->data[i] = (uint8_t)tap_rand();
-    return img;
-}
+#include "augment_rig.h"
 
 /* Gray with a rectangle of one colour, its pixels x0 .. x1 - 1, y0 .. y1 - 1. */
 static struct qd_image *rectangle(int w, int h, const int r[4], const uint8_t colour[3])
@@ -45,82 +27,6 @@ static struct qd_image *rectangle(int w, int h, const int r[4], const uint8_t co
                 img->data[(y * w + x) * 3 + k] = in ? colour[k] : 90;
         }
     return img;
-}
-
-static struct qd_source source(const struct qd_image *img, const struct qd_label *l, size_t n)
-{
-    return (struct qd_source){img, img->w, img->h, l, n, 0};
-}
-
-static int run(const struct qd_augment_opts *o, enum qd_mix mix, const struct qd_source *src,
-    uint64_t seed, const struct qd_pixels *dst, struct qd_labels *labels, float *target)
-{
-    struct qd_rng rng = qd_rng_new(seed, 7);
-    struct qd_augment_job job = {.opts = o,
-        .mix = mix,
-        .src = src,
-        .rng = &rng,
-        .dst = *dst,
-        .labels = labels,
-        .target = target,
-        .classes = 4};
-
-    err = (struct qd_error){0};
-    return qd_augment(&job, &err);
-}
-
-/* ------------------------------------------------------------------ colours ------------------- */
-
-/* The textbook way: to hue, saturation, value and back. */
-static void hsv_reference(const struct qd_hsv *f, const float in[3], double o[3])
-{
-    double r = (double)in[0], g = (double)in[1], b = (double)in[2];
-    double v = fmax(r, fmax(g, b)), c = v - fmin(r, fmin(g, b)), h = 0, s = v > 0 ? c / v : 0;
-
-    if (c > 0)
-        h = v == r ? (g - b) / c : v == g ? 2 + (b - r) / c : 4 + (r - g) / c;
-    h = h / 6 < 0 ? h / 6 + 1 : h / 6;
-    h = h * (double)f->hue_mul + (double)f->hue_add;
-    h -= floor(h);
-    s *= (double)f->sat;
-    v *= (double)f->val;
-    if (f->limit) {
-        s = fmin(s, 1);
-        v = fmin(v, 1);
-    }
-    int sextant = (int)(h * 6) % 6;
-    double t = h * 6 - floor(h * 6), p = v * (1 - s), q = v * (1 - s * t),
-           u = v * (1 - s * (1 - t));
-    const double table[6][3] = {{v, u, p}, {q, v, p}, {p, v, u}, {p, q, v}, {u, p, v}, {v, p, q}};
-    for (int k = 0; k < 3; k++)
-        o[k] = fmin(fmax(table[sextant][k], 0), 1);
-}
-
-static void colours(void)
-{
-    static const struct qd_hsv changes[] = {{1, 0, 1, 1, false}, {1, 0, 1.5f, .7f, false},
-        {1, 0, .3f, 1.6f, false}, {1, .1f, 1, 1, false}, {1, -.3f, 1.4f, 1.2f, false},
-        {1, .5f, .5f, .5f, false}, {1.2f, 0, 1.6f, 1.5f, true}, {.7f, 0, .4f, .6f, true},
-        {1, 0, 1.7f, 1, true}};
-    float px[200][3], in[200][3];
-
-    for (size_t i = 0; i < QD_LEN(changes); i++) {
-        double worst = 0, o[3];
-        for (int k = 0; k < 600; k++)
-            in[k / 3][k % 3] = (float)(tap_rand() % 9) / 8; /* grays and primary colours, too */
-        memcpy(px, in, sizeof(px));
-        qd_hsv_apply(&changes[i], px[0], 200, 3, 3);
-        for (int k = 0; k < 200; k++) {
-            hsv_reference(&changes[i], in[k], o);
-            for (int j = 0; j < 3; j++)
-                worst = fmax(worst, fabs((double)px[k][j] - o[j]));
-        }
-        OK(worst < 1e-5, "change of colours %zu: at most %g off", i, worst);
-    }
-    const struct qd_hsv gray = {1, .2f, 3, 1.5f, false};
-    float v[4] = {.5f, 7, .8f, 7};
-    qd_hsv_apply(&gray, v, 2, 1, 2);
-    OK(v[0] == .75f && v[1] == 7 && v[2] == 1 && v[3] == 7, "gray: value only, gaps untouched");
 }
 
 /* ------------------------------------------------------------------ no change ----------------- */
@@ -169,18 +75,6 @@ static void identity(void)
 }
 
 /* ------------------------------------------------------------------ exact geometry ------------ */
-
-/* Red is the column, green the row. */
-static struct qd_image *position_image(void)
-{
-    struct qd_image *img = qd_image_new(256, 256, 3, NULL);
-
-    for (int i = 0; img && i < 256 * 256; i++) {
-        img->data[3 * i] = (uint8_t)(i % 256);
-        img->data[3 * i + 1] = (uint8_t)(i / 256);
-    }
-    return img;
-}
 
 /* From the values of a row or column of n outputs: source = a + b * i.  Only two values that no
  * edge has changed, far apart, are used. */
@@ -507,124 +401,6 @@ static void fills(void)
     qd_image_free(img);
 }
 
-/* ------------------------------------------------------------------ classifiers --------------- */
-
-static struct qd_image *solid(int w, int h, int value)
-{
-    struct qd_image *img = qd_image_new(w, h, 3, NULL);
-
-    if (img)
-        memset(img->data, value, (size_t)(3 * w * h));
-    return img;
-}
-
-static double mean_of(int n)
-{
-    double sum = 0;
-
-    for (int i = 0; i < n; i++)
-        sum += (double)out[i];
-    return sum / n;
-}
-
-static void targets(void)
-{
-    struct qd_augment_opts o = QD_AUGMENT_OPTS_INIT;
-    struct qd_image *img[4];
-    struct qd_source src[4];
-    struct qd_pixels d = canvas(out, 40, 40, 3);
-    static const int gray[4] = {0, 51, 204, 255};
-    static const enum qd_mix mixes[] = {QD_MIX_NONE, QD_MIX_MIXUP, QD_MIX_CUTMIX, QD_MIX_MOSAIC};
-    float target[4];
-
-    o.kind = QD_AUGMENT_CLASSIFY;
-    for (int k = 0; k < 4; k++) {
-        img[k] = solid(50, 45 + k, gray[k]);
-        src[k] = source(img[k], NULL, 0);
-        src[k].class_id = k;
-    }
-    for (size_t i = 0; i < QD_LEN(mixes); i++) {
-        double worst = 0, off = 0, least = 1, most = 0;
-        for (int n = 0; n < CASES; n++) {
-            if (run(&o, mixes[i], src, (uint64_t)n, &d, NULL, target) < 0)
-                break;
-            double want = 0, sum = 0;
-            for (int k = 0; k < 4; k++) {
-                want += (double)target[k] * gray[k] / 255;
-                sum += (double)target[k];
-            }
-            worst = fmax(worst, fabs(mean_of(40 * 40 * 3) - want));
-            off = fmax(off, fabs(sum - 1));
-            least = fmin(least, (double)target[0]);
-            most = fmax(most, (double)target[0]);
-        }
-        OK(worst < 1e-5 && off < 1e-6, "mix %zu: the target is what the pixels are: %g", i, worst);
-        OK(i < 2 ? least == most : least < .55 && most > least + .3, "mix %zu: parts vary", i);
-    }
-    o.label_smooth = .3f;
-    OK(run(&o, QD_MIX_NONE, src + 1, 1, &d, NULL, target) == 0, "smooth");
-    NEAR((double)target[1], .7, 1e-6, 0, "1 - eps");
-    NEAR((double)target[3], .1, 1e-6, 0, "eps / (k - 1)");
-    for (int k = 0; k < 4; k++)
-        qd_image_free(img[k]);
-}
-
-/* Rotated, scaled and shifted crops are what the recovered map says. */
-static void classify_geometry(void)
-{
-    struct qd_image *img = position_image();
-    struct qd_augment_opts o = QD_AUGMENT_OPTS_INIT;
-    struct qd_source s = source(img, NULL, 0);
-    struct qd_pixels d = canvas(out, 64, 64, 3);
-    double worst = 0, turned = 0, sizes[2] = {1e9, 0};
-    int mirrored = 0, n = 4 * CASES;
-
-    o.kind = QD_AUGMENT_CLASSIFY;
-    o.angle = 12;
-    o.min_crop = 80;
-    o.max_crop = 120;
-    for (int i = 0; i < n; i++) {
-        if (run(&o, QD_MIX_NONE, &s, (uint64_t)i, &d, NULL, NULL) < 0)
-            break;
-        const float *p = out + (24 * 64 + 24) * 3, *q = p + 16 * 3, *r = p + 16 * 64 * 3;
-        double ux = (double)(q[0] - p[0]) * 255 / 16, uy = (double)(q[1] - p[1]) * 255 / 16;
-        double vx = (double)(r[0] - p[0]) * 255 / 16, vy = (double)(r[1] - p[1]) * 255 / 16;
-        double len = hypot(ux, uy), side = 256 / len;
-        /* the axes stay of one length and at right angles */
-        worst = fmax(worst, fmax(fabs(ux * vx + uy * vy), fabs(len - hypot(vx, vy))));
-        turned = fmax(turned, fabs(atan2(uy, fabs(ux))));
-        sizes[0] = fmin(sizes[0], side);
-        sizes[1] = fmax(sizes[1], side);
-        mirrored += ux < 0;
-    }
-    OK(worst < 1e-3, "rotations keep shapes: %g off", worst);
-    OK(turned > .15 && turned < 12 * 3.15 / 180, "by up to 12 degrees: %g", turned);
-    OK(sizes[0] >= 79.5 && sizes[0] < 85 && sizes[1] > 115 && sizes[1] <= 120.5,
-        "shorter sides %g to %g", sizes[0], sizes[1]);
-    OK(mirrored > n / 3 && mirrored < n * 2 / 3, "half of them mirrored");
-    qd_image_free(img);
-}
-
-static void centre(void)
-{
-    const struct qd_augment_opts o = {.kind = QD_AUGMENT_CENTRE, .saturation = 1, .exposure = 1};
-    struct qd_image *img = noise(90, 60, 3);
-    struct qd_source s = source(img, NULL, 0);
-    struct qd_pixels d = canvas(out, 40, 40, 3), whole = canvas(other, 60, 40, 3);
-    float target[4];
-    bool same = true;
-
-    s.class_id = 2;
-    OK(run(&o, QD_MIX_NONE, &s, 0, &d, NULL, target) == 0 &&
-            qd_resize_into(img, QD_RESAMPLE_DARKNET, &whole, &err) == 0,
-        "centre crop");
-    for (int y = 0; y < 40; y++)
-        same &= memcmp(out + y * 120, other + (y * 60 + 10) * 3, 120 * sizeof(float)) == 0;
-    OK(same, "is the middle of the image resized to 60x40");
-    OK(target[2] == 1 && target[0] == 0, "one class");
-    qd_image_free(img);
-}
-
 /* ------------------------------------------------------------------ anything ------------------ */
 
 /* Any sizes and options: every pixel is set, to 0 .. 1, nothing beside them is, and boxes lie in
@@ -742,16 +518,12 @@ static void options(void)
 
 int main(void)
 {
-    colours();
     identity();
     geometry();
     objects();
     reproducible();
     mixup();
     fills();
-    targets();
-    classify_geometry();
-    centre();
     anything();
     options();
     return tap_done();

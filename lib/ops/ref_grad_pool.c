@@ -106,6 +106,16 @@ static void ref_maxpool_depth(
     qd_par(j.chunks, depth_rows, &j);
 }
 
+static void mean_window(const struct qd_tensor *one, const struct cells *w, const float *dy)
+{
+    float scale = 1 / (float)((w->y1 - w->y0) * (w->x1 - w->x0));
+
+    for (int y = w->y0; y < w->y1; y++)
+        for (int x = w->x0; x < w->x1; x++)
+            for (int c = 0; c < one->c; c++)
+                qd_at(one, 0, y, x)[c] += dy[c] * scale;
+}
+
 /* All windows of an image, whose cells overlap. */
 static void mean_image(void *ctx, int n, int thread)
 {
@@ -118,13 +128,8 @@ static void mean_image(void *ctx, int n, int thread)
     clear(&one, j->fresh);
     for (int y = 0; y < j->dy->h; y++)
         for (int x = 0; x < j->dy->w; x++) {
-            const float *p = qd_at(j->dy, n, y, x);
             struct cells w = window(&one, j->g, y, x);
-            float scale = 1 / (float)((w.y1 - w.y0) * (w.x1 - w.x0));
-            for (int i = w.y0; i < w.y1; i++)
-                for (int k = w.x0; k < w.x1; k++)
-                    for (int c = 0; c < one.c; c++)
-                        qd_at(&one, 0, i, k)[c] += p[c] * scale;
+            mean_window(&one, &w, qd_at(j->dy, n, y, x));
         }
 }
 

@@ -89,25 +89,46 @@ static size_t packed_floats(const struct qd_conv_geom *g)
     return (size_t)w.xi * (size_t)g->c * (size_t)w.panels * NR;
 }
 
-/* G for m = 2 and m = 4. */
-static const double G2[4][3] = {{1, 0, 0}, {.5, .5, .5}, {.5, -.5, .5}, {0, 0, 1}};
-static const double G4[6][3] = {{1 / 4., 0, 0}, {-1 / 6., -1 / 6., -1 / 6.},
-    {-1 / 6., 1 / 6., -1 / 6.}, {1 / 24., 1 / 12., 1 / 6.}, {1 / 24., -1 / 12., 1 / 6.}, {0, 0, 1}};
-
-/* G g G' of one 3x3 filter, in double because it is done once. */
-static void transform_filter(int side, const float *w, double scale, float *u)
+/* G on one row or column of a filter, for m = 2 and m = 4. */
+QD_ALWAYS_INLINE void line_filter(const int side, const vf *w, vf *u)
 {
-    const double(*G)[3] = side == 4 ? G2 : G4;
-    double t[SIDE_MAX][3];
+    if (side == 4) {
+        vf even = 0.5f * (w[0] + w[2]), odd = 0.5f * w[1];
+        u[0] = w[0];
+        u[1] = even + odd;
+        u[2] = even - odd;
+        u[3] = w[2];
+    } else {
+        vf even = (-1 / 6.f) * (w[0] + w[2]), odd = (1 / 6.f) * w[1];
+        vf far = vf_fma(vf_set(1 / 24.f), w[0], (1 / 6.f) * w[2]), mid = (1 / 12.f) * w[1];
+        u[0] = 0.25f * w[0];
+        u[1] = even - odd;
+        u[2] = even + odd;
+        u[3] = far + mid;
+        u[4] = far - mid;
+        u[5] = w[2];
+    }
+}
 
-    for (int i = 0; i < side; i++)
-        for (int j = 0; j < 3; j++)
-            t[i][j] =
-                G[i][0] * (double)w[j] + G[i][1] * (double)w[3 + j] + G[i][2] * (double)w[6 + j];
-    for (int i = 0; i < side; i++)
+/* G g G' of a vector of filters, tap t at w + t * NR; components of u are 'stride' apart. */
+QD_ALWAYS_INLINE void transform_filters(const int side, const float *w, float *u, size_t stride)
+{
+    vf t[3][SIDE_MAX];
+
+    UNROLL_ALL
+    for (int j = 0; j < 3; j++) {
+        const vf g[3] = {vf_load(w + j * NR), vf_load(w + (3 + j) * NR), vf_load(w + (6 + j) * NR)};
+        line_filter(side, g, t[j]);
+    }
+    UNROLL_ALL
+    for (int i = 0; i < side; i++) {
+        const vf g[3] = {t[0][i], t[1][i], t[2][i]};
+        vf line[SIDE_MAX];
+        line_filter(side, g, line);
+        UNROLL_ALL
         for (int j = 0; j < side; j++)
-            u[i * side + j] =
-                (float)(scale * (t[i][0] * G[j][0] + t[i][1] * G[j][1] + t[i][2] * G[j][2]));
+            vf_store(u + (size_t)(i * side + j) * stride, line[j]);
+    }
 }
 
 struct pack_job {
@@ -125,17 +146,21 @@ static void pack_panel(void *ctx, int panel, int thread)
     size_t c = (size_t)g->c;
 
     (void)thread;
-    for (int f = 0; f < NR; f++)
-        for (size_t ch = 0; ch < c; ch++) {
-            int k = panel * NR + f;
-            float u[SIDE_MAX * SIDE_MAX] = {0};
-            if (k < g->k)
-                transform_filter(w.side, j->weight + ((size_t)k * c + ch) * 9,
-                    j->scale ? (double)j->scale[k] : 1, u);
-            for (size_t x = 0; x < (size_t)w.xi; x++)
-                j->packed[((x * (size_t)w.panels + (size_t)panel) * c + ch) * NR + (size_t)f] =
-                    u[x];
+    for (size_t ch = 0; ch < c; ch++) {
+        float taps[9 * NR] = {0}, *u = j->packed + ((size_t)panel * c + ch) * NR;
+        const size_t stride = (size_t)w.panels * c * NR;
+        for (int f = 0; f < QD_MIN(NR, g->k - panel * NR); f++) {
+            const size_t k = (size_t)(panel * NR + f);
+            const float *from = j->weight + (k * c + ch) * 9, scale = j->scale ? j->scale[k] : 1;
+            for (int t = 0; t < 9; t++)
+                taps[t * NR + f] = from[t] * scale;
         }
+        for (int f = 0; f < NR; f += VW)
+            if (w.side == 4)
+                transform_filters(4, taps + f, u + f, stride);
+            else
+                transform_filters(6, taps + f, u + f, stride);
+    }
 }
 
 static void pack(

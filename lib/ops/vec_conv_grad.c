@@ -120,6 +120,8 @@ static size_t packed(const struct qd_conv_geom *g)
 
     if (is_odd(g))
         return reference(&ref)->conv_packed(g);
+    if (QD_VEC(qd_grad_halves)(g))
+        return QD_VEC(qd_grad_halves_packed)(g);
     for (int i = 0; phase_of(g, i, &p); i++)
         if (p.kernel) {
             n += qd_round_up(p.kernel->packed(&p.g), 16);
@@ -168,6 +170,10 @@ static void pack(const struct qd_conv_geom *g, const float *weight, float *to)
         reference(&ref)->conv_pack(g, weight, to);
         return;
     }
+    if (QD_VEC(qd_grad_halves)(g)) {
+        QD_VEC(qd_grad_halves_pack)(g, weight, to);
+        return;
+    }
     for (int i = 0; phase_of(g, i, &p); i++)
         t.to += p.kernel ? qd_round_up(p.kernel->packed(&p.g), 16) : 0;
     for (int i = 0; phase_of(g, i, &p); i++)
@@ -212,6 +218,10 @@ static void conv_data(
 
     if (is_odd(g)) {
         reference(&ref)->conv_data(j, weights, din, fresh);
+        return;
+    }
+    if (QD_VEC(qd_grad_halves)(g)) {
+        QD_VEC(qd_grad_halves_data)(j, weights, din, fresh);
         return;
     }
     for (int i = 0; phase_of(g, i, &p); i++) {

@@ -33,6 +33,14 @@ typedef void outer_fn(const struct outer *t);
 /* By [vectors - 1][values]. */
 extern outer_fn *const QD_VEC(qd_vec_outer)[2][OUTER_1 + 1];
 
+/* The input's gradient of depthwise 3x3 convolutions of stride 2: whether g is one; as in
+ * qd_grad_ops. */
+bool QD_VEC(qd_grad_halves)(const struct qd_conv_geom *g);
+size_t QD_VEC(qd_grad_halves_packed)(const struct qd_conv_geom *g);
+void QD_VEC(qd_grad_halves_pack)(const struct qd_conv_geom *g, const float *weight, float *to);
+void QD_VEC(qd_grad_halves_data)(
+    const struct qd_conv_grad *j, const float *weights, const struct qd_tensor *din, bool fresh);
+
 /* Three ways to add the gradient of weights to 'dweight', and the floats of work each needs. */
 
 /* Depthwise: c = k = groups > 1. */

@@ -141,23 +141,26 @@ static void chunk(void *ctx, int index, int thread)
     }
 }
 
-/* Add the sums of a tile to the gradient. */
+/* Add the sums of a tile to the gradient: those of all chunks to the first chunk's, then that. */
 static void add_tile(const struct plan *p, const struct piece *e)
 {
     const struct qd_conv_geom *g = p->j->g;
     const int cg = g->c / g->groups, taps = g->rh * g->rw, width = e->nv * VW;
     const size_t all = (size_t)p->tiles * p->slot;
+    float *sums = p->j->work + e->at;
 
+    for (int i = 0; i < e->n * width; i += VW) {
+        vf sum = vf_load(sums + i);
+        for (int k = 1; k < p->chunks; k++)
+            sum += vf_load(sums + (size_t)k * all + i);
+        vf_store(sums + i, sum);
+    }
     for (int s = 0; s < e->n; s++)
         for (int v = 0; v < e->lanes; v++) {
-            const float *from = p->j->work + e->at + s * width + v;
             const int x = p->turned ? e->v + v : e->s + s, f = p->turned ? e->s + s : e->v + v;
             const int ch = x % cg, tap = (e->run / p->nx) * g->rw + e->run % p->nx + x / cg;
-            float sum = 0;
-            for (int i = 0; i < p->chunks; i++)
-                sum += from[(size_t)i * all];
             p->dweight[((size_t)(e->group * p->kg + f) * (size_t)cg + (size_t)ch) * (size_t)taps +
-                       (size_t)tap] += sum;
+                       (size_t)tap] += sums[s * width + v];
         }
 }
 

@@ -419,7 +419,7 @@ static void depthwise(void)
             for (int r = 3; r <= 5; r += 2) {
                 int c = channels[i];
                 struct test s = {.name = name,
-                    .g = {2, 8, 11, c, 0, 0, c, r, r, stride, stride, r / 2, 1, c},
+                    .g = {2, 7 + (int)i % 2, 11, c, 0, 0, c, r, r, stride, stride, r / 2, 1, c},
                     .in_extra = i % 4 == 3,
                     .dz_extra = i % 5 == 4,
                     .din_extra = i % 3 == 2,

@@ -259,17 +259,26 @@ static void conv_weights(const struct qd_conv_grad *j, float *dweight)
 {
     if (is_depthwise(j->g))
         QD_VEC(qd_wgrad_depthwise)(j, dweight);
+    else if (QD_VEC(qd_wgrad_winograd_fits)(j->g))
+        QD_VEC(qd_wgrad_winograd)(j, dweight);
     else if (has_many(j->g))
         QD_VEC(qd_wgrad_packed)(j, dweight);
     else
         QD_VEC(qd_wgrad_direct)(j, dweight);
 }
 
+static size_t weights_work(const struct qd_conv_geom *g, int threads)
+{
+    if (is_depthwise(g))
+        return QD_VEC(qd_wgrad_depthwise_work)(g);
+    if (QD_VEC(qd_wgrad_winograd_fits)(g))
+        return QD_VEC(qd_wgrad_winograd_work)(g, threads);
+    return has_many(g) ? QD_VEC(qd_wgrad_packed_work)(g) : QD_VEC(qd_wgrad_direct_work)(g);
+}
+
 static size_t work(const struct qd_conv_geom *g, int threads)
 {
-    size_t n = is_depthwise(g) ? QD_VEC(qd_wgrad_depthwise_work)(g)
-               : has_many(g)   ? QD_VEC(qd_wgrad_packed_work)(g)
-                               : QD_VEC(qd_wgrad_direct_work)(g);
+    size_t n = weights_work(g, threads);
     struct phase p;
 
     for (int i = 0; !is_odd(g) && phase_of(g, i, &p); i++)

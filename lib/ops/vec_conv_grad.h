@@ -52,5 +52,9 @@ void QD_VEC(qd_wgrad_direct)(const struct qd_conv_grad *j, float *dweight);
 /* Many weights: x and dz copied to where they can be read without gaps. */
 size_t QD_VEC(qd_wgrad_packed_work)(const struct qd_conv_geom *g);
 void QD_VEC(qd_wgrad_packed)(const struct qd_conv_grad *j, float *dweight);
+/* 3x3 of stride 1 on maps that are large enough: by Winograd's algorithm. */
+bool QD_VEC(qd_wgrad_winograd_fits)(const struct qd_conv_geom *g);
+size_t QD_VEC(qd_wgrad_winograd_work)(const struct qd_conv_geom *g, int threads);
+void QD_VEC(qd_wgrad_winograd)(const struct qd_conv_grad *j, float *dweight);
 
 #endif

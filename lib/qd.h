@@ -250,6 +250,8 @@ enum qd_fit {
     QD_FIT_MODEL,     /* letterbox when the cfg says letter_box=1, else stretch */
     QD_FIT_STRETCH,   /* both sides to the net's size */
     QD_FIT_LETTERBOX, /* keep the aspect, gray bars */
+    QD_FIT_CROP,      /* classifiers: the shorter side to the net's size, the centre of that;
+                         detections are not mapped back */
 };
 enum qd_resampler {
     QD_RESAMPLE_DARKNET,   /* bilinear, aligned corners: what darknet without OpenCV does */
@@ -487,6 +489,98 @@ int qd_eval_add(
 int qd_eval_run(struct qd_eval *e, struct qd_eval_result *out, struct qd_eval_class *per_class,
     struct qd_error *err) QD_MUSTCHECK;
 void qd_eval_free(struct qd_eval *e);
+
+/* ------------------------------------------------------------------ training ------------------ */
+
+enum qd_optimizer {
+    QD_OPTIMIZER_CFG,
+    QD_OPTIMIZER_SGD,
+    QD_OPTIMIZER_NESTEROV,
+    QD_OPTIMIZER_ADAM,
+    QD_OPTIMIZER_ADAMW
+};
+enum qd_augmentation { QD_AUGMENTATION_CFG, QD_AUGMENTATION_NONE, QD_AUGMENTATION_ULTRALYTICS };
+
+/* How to train; what is not here is in the cfg: batch, subdivisions, rate and policy ... */
+struct qd_train_opts {
+    const char *data;   /* a .data file */
+    const char *prefix; /* of the files that a run writes, see qd-train(1) */
+    int epochs;         /* 0: max_batches iterations */
+    uint64_t seed;
+    bool resume;      /* go on where PREFIX.state ends; begin if there is none */
+    bool force;       /* replace the files of another run */
+    bool replacement; /* draw images with replacement instead of by epochs */
+    const char *loss; /* variant of the heads' loss; NULL: darknet's */
+    enum qd_optimizer optimizer;
+    enum qd_augmentation augmentation;
+    float ema;         /* decay of averaged parameters, 0: as the cfg says */
+    float bn_momentum; /* 0: .99, in runs of less than 1000 iterations .9 */
+    float multi_scale; /* factor of the input's size, 0: none, 1: 1.4; below 0: random of the cfg */
+    int eval_every;    /* iterations; 0: never; below 0: 4 epochs, at least 100 */
+    enum qd_rules rules;
+    int save_every;  /* iterations from one numbered file to the next, 0: none */
+    int state_every; /* the same for PREFIX_last.weights and PREFIX.state, above 0 */
+    enum qd_bad_labels bad;
+    int workers;             /* threads that prepare images; below 0: half of qd_threads() */
+    size_t cache;            /* bytes of decoded images kept in memory */
+    bool (*stop)(void *ctx); /* NULL, or asked now and then in long evaluations: true ends them */
+    void *ctx;
+};
+#define QD_TRAIN_OPTS_INIT                                                                         \
+    {                                                                                              \
+        .seed = 1, .multi_scale = -1, .eval_every = -1, .state_every = 100, .workers = -1          \
+    }
+
+struct qd_train_info {
+    size_t images, valid; /* of the sets; valid 0: nothing is evaluated */
+    uint64_t iterations;  /* of the whole run */
+    uint64_t resumed;     /* iterations that were done before, 0: a new run */
+    size_t memory;        /* bytes that the run takes at its peak, about */
+    size_t physical;      /* bytes of this machine, 0: not known */
+    uint64_t eval_every;  /* 0: never */
+};
+struct qd_train_row {
+    uint64_t iteration, images;
+    double epoch, lr;
+    double loss, box, obj, cls; /* of an image, the mean of all heads; parts add up to loss */
+    double avg;                 /* .9 avg + .1 loss */
+    double norm;                /* of the mean gradient, before it is clipped */
+    double images_per_s;
+    double score; /* mAP, or top-1 of classifiers; -1: not evaluated now */
+};
+
+struct qd_train;
+/*
+ * Prepare a run: check all data, evaluate two images, count memory (a run that needs more than the
+ * machine has is refused), write PREFIX.cfg and PREFIX.state.  The model is borrowed, its
+ * parameters learn.  Results depend on the model, the data, 'opts' and the kernel level, not on the
+ * number of threads; so does a run that was ended at any moment and resumed.
+ */
+struct qd_train *qd_train_new(
+    struct qd_model *m, const struct qd_train_opts *opts, struct qd_error *err) QD_MUSTCHECK;
+void qd_train_info(const struct qd_train *t, struct qd_train_info *info);
+/*
+ * One iteration, the log line and the files that are due with it: 1; 0 when all iterations are
+ * done.  A file that cannot be written is a warning.  NaN is QD_EDIVERGED and names the layer;
+ * files keep what was good.
+ */
+int qd_train_step(struct qd_train *t, struct qd_train_row *row, struct qd_error *err) QD_MUSTCHECK;
+/* Write PREFIX_last.weights and PREFIX.state now. */
+int qd_train_save(struct qd_train *t, struct qd_error *err) QD_MUSTCHECK;
+/* After the last iteration: the same and PREFIX.weights. */
+int qd_train_finish(struct qd_train *t, struct qd_error *err) QD_MUSTCHECK;
+void qd_train_free(struct qd_train *t);
+/* The first line of PREFIX.log, and the line of a row without its end, in buf. */
+const char *qd_train_header(void);
+const char *qd_train_text(const struct qd_train_row *row, char *buf, size_t size);
+
+struct qd_top {
+    long images;
+    double top1, top5; /* shares of the images */
+};
+/* Score a classifier on the pictures of valid= of a .data file, each as QD_FIT_CROP. */
+int qd_classify_score(struct qd_net *net, const char *data, enum qd_bad_labels bad,
+    struct qd_top *top, struct qd_error *err) QD_MUSTCHECK;
 
 /* ------------------------------------------------------------------ files of detections ------- */
 

@@ -10,6 +10,8 @@
 
 #include "base/error.h"
 #include "base/par.h"
+#include "data/augment.h"
+#include "image/image.h"
 #include "image/resize.h"
 
 enum { MAX_BATCH = 4096 };
@@ -294,6 +296,29 @@ void qd_net_set_planar(struct qd_net *net, int index, const float *planar)
     qd_tensor_from_planar(qd_net_tensor(net, -1), index, planar);
 }
 
+/* As classifiers are evaluated (spec darknet.md 5.7). */
+static int crop_into(const struct qd_image *img, const struct qd_pixels *dst, struct qd_error *err)
+{
+    struct qd_augment_opts opts = QD_AUGMENT_OPTS_INIT;
+    struct qd_source src = {.img = img, .w = img->w, .h = img->h};
+    struct qd_augment_job job = {.opts = &opts, .src = &src, .dst = *dst};
+    struct qd_image *same = NULL;
+
+    opts.kind = QD_AUGMENT_CENTRE;
+    if (img->c != dst->c) { /* a converted copy */
+        same = qd_image_new(img->w, img->h, img->c, err);
+        if (!same)
+            return -1;
+        memcpy(same->data, img->data, (size_t)img->w * (size_t)img->h * (size_t)img->c);
+        if (!(same = qd_image_convert(same, dst->c, err)))
+            return -1;
+        src.img = same;
+    }
+    int ret = qd_augment(&job, err);
+    qd_image_free(same);
+    return ret;
+}
+
 int qd_net_set_image(struct qd_net *net, int index, const struct qd_image *img, enum qd_fit fit,
     struct qd_error *err)
 {
@@ -311,8 +336,13 @@ int qd_net_set_image(struct qd_net *net, int index, const struct qd_image *img, 
         .c = in->c,
         .pixel_stride = (size_t)in->ps,
         .row_stride = in->rs};
-    if ((letterbox ? qd_letterbox_into : qd_resize_into)(img, net->resampler, &dst, err) < 0)
+    if (fit == QD_FIT_CROP) {
+        if (crop_into(img, &dst, err) < 0)
+            return -1;
+    } else if ((letterbox ? qd_letterbox_into : qd_resize_into)(img, net->resampler, &dst, err) <
+               0) {
         return -1;
+    }
     net->slot[index] = (struct qd_slot){.w = img->w, .h = img->h, .letterbox = letterbox};
     return 0;
 }

@@ -167,8 +167,8 @@ static void layer_keys(void)
         struct qd_optim_opts opts;
         OK(qd_optim_read(&opts, m->cfg, &err) == 0 && opts.burn_in == 10, "keys of [net]");
         struct qd_optim *o = qd_optim_new(m, &opts, &err);
-        OK(moved(m, o, list[i].n) == list[i].moved, "'%.15s' in iteration %d", list[i].more,
-            (int)list[i].n);
+        OK(moved(m, o, list[i].n) == list[i].moved, "'%.*s' in iteration %d",
+            (int)strcspn(list[i].more, "\n"), list[i].more, (int)list[i].n);
         OK(qd_optim_frozen(o, list[i].n) == list[i].frozen, "frozen layers");
         qd_optim_free(o);
         qd_model_free(m);

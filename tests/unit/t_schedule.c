@@ -68,8 +68,8 @@ int main(void)
 
     for (size_t i = 0; i < QD_LEN(list); i++) {
         OK(read_text(&s, list[i].keys, 100, &err) == 0, "%s", err.msg);
-        NEAR(qd_schedule_rate(&s, (uint64_t)list[i].n), list[i].rate, 1e-7, 1e-6, "%s at %d",
-            list[i].keys, list[i].n);
+        NEAR(qd_schedule_rate(&s, (uint64_t)list[i].n), list[i].rate, 1e-7, 1e-6, "%.*s at %d",
+            (int)strcspn(list[i].keys, "\n"), list[i].keys, list[i].n);
     }
     OK(read_text(&s, "policy=random\npower=1\nlearning_rate=2\n", 100, &err) == 0, "random");
     double a = qd_schedule_rate(&s, 3), b = qd_schedule_rate(&s, 4);

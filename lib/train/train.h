@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of a training run share: recipe.c (what the cfg says), files.c (what it writes),
+ * evaluate.c (scores), train.c (the loop). */
+#ifndef QD_TRAIN_H
+#define QD_TRAIN_H
+
+#include "base/buf.h"
+#include "data/loader.h"
+#include "data/preflight.h"
+#include "net/train_net.h"
+#include "train/ema.h"
+#include "train/loss/loss.h"
+#include "train/optim.h"
+#include "train/schedule.h"
+
+enum { QD_TRAIN_HEADS = 16 };
+
+/* Random input sizes (spec darknet.md 5.3): another one every 10 iterations. */
+struct qd_scale {
+    float factor; /* 0: none */
+    int w, h, step;
+    uint64_t seed, iterations;
+};
+
+/* All that the cfg and the options say. */
+struct qd_recipe {
+    int batch, subdivisions; /* images of an update, its parts */
+    bool classifier;
+    int classes;
+    uint64_t iterations;
+    float bn_momentum, ema_alpha;
+    struct qd_optim_opts optim;
+    struct qd_schedule schedule;
+    struct qd_augment_opts augment;
+    struct qd_scale scale;
+};
+
+struct qd_train_head {
+    const struct qd_layer *layer;
+    int source; /* the layer that the loss reads */
+    struct qd_loss *loss;
+    struct qd_loss_parts parts; /* sums over an iteration */
+};
+
+struct qd_train {
+    struct qd_model *m;
+    struct qd_train_opts o; /* strings are copies in the arena */
+    struct qd_arena arena;
+    struct qd_recipe r;
+    struct qd_sets sets;
+    struct qd_loader *loader;
+    struct qd_train_net *net;
+    int w, h, frozen; /* that the net was planned for */
+    struct qd_train_head head[QD_TRAIN_HEADS];
+    int nheads;
+    struct qd_optim *optim;
+    float *ema; /* or NULL */
+    uint64_t ema_updates;
+    bool ema_done; /* darknet's has replaced the parameters */
+    size_t memory;
+    /* the state of the run */
+    uint64_t n; /* iterations done */
+    uint64_t resumed;
+    double avg, best, least; /* loss, best score, the lowest average that was saved */
+    bool due;                /* the evaluation of iteration n was not done */
+    /* files */
+    char *recipe; /* text for the state */
+    int log;      /* file descriptor, -1: none */
+    int failed;   /* saves in a row that failed */
+    double clock; /* seconds, at the end of the last iteration */
+};
+
+/* ---- recipe.c ---- */
+
+/* Read everything from m->cfg; 'images' of the training set. */
+int qd_recipe_read(struct qd_recipe *r, const struct qd_model *m, const struct qd_train_opts *o,
+    size_t images, struct qd_error *err) QD_MUSTCHECK;
+/* Whether the net is a classifier. */
+bool qd_recipe_classifier(const struct qd_model *m);
+/* What must not change from one part of a run to the next, as lines, in memory to be freed. */
+char *qd_recipe_text(const struct qd_train *t, struct qd_error *err) QD_MUSTCHECK;
+/* A qd_loader_size_fn; ctx is a struct qd_scale. */
+void qd_scale_size(void *ctx, uint64_t iteration, int *w, int *h);
+void qd_scale_largest(const struct qd_scale *s, int *w, int *h);
+
+/* ---- files.c ---- */
+
+/* Refuse or make way, write PREFIX.cfg, load the state if asked, open the log. */
+int qd_files_begin(struct qd_train *t, struct qd_error *err) QD_MUSTCHECK;
+/* PREFIX<suffix>, from the parameters, or the average if there is one and 'average'. */
+int qd_files_weights(
+    struct qd_train *t, const char *suffix, bool average, struct qd_error *err) QD_MUSTCHECK;
+/* _last.weights, _ema.weights, .state; refuses parameters that are not finite. */
+int qd_files_save(struct qd_train *t, struct qd_error *err) QD_MUSTCHECK;
+/* The log line, and whatever else is due after an iteration; failures are warnings, except
+ * QD_EDIVERGED. */
+int qd_files_iteration(
+    struct qd_train *t, const struct qd_train_row *row, struct qd_error *err) QD_MUSTCHECK;
+/* The warning for a file that could not be written; clears 'err'. */
+void qd_files_warn(struct qd_train *t, struct qd_error *err);
+
+/* ---- evaluate.c ---- */
+
+struct qd_score_opts {
+    enum qd_rules rules;
+    size_t limit; /* images, 0: all */
+    bool (*stop)(void *ctx);
+    void *ctx;
+};
+/* mAP of a detector: 0, 1 when it was stopped, -1. */
+int qd_score_detector(struct qd_net *net, struct qd_dataset *set, const struct qd_score_opts *o,
+    double *map, struct qd_error *err) QD_MUSTCHECK;
+int qd_score_classifier(struct qd_net *net, struct qd_dataset *set, const struct qd_score_opts *o,
+    struct qd_top *top, struct qd_error *err) QD_MUSTCHECK;
+/* The score of a run as it is, of its averaged parameters if it has them; *bytes (or NULL) gets
+ * what the net for it took. */
+int qd_score_run(struct qd_train *t, size_t limit, double *score, size_t *bytes,
+    struct qd_error *err) QD_MUSTCHECK;
+
+#endif

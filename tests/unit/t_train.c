@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* A run from C: input sizes, lines of the log, parts of a batch, what is refused. */
+#include <math.h>
+#include <string.h>
+
+#include "tap.h"
+#include "train/train.h"
+
+static char folder[512], prefix[512], data[600];
+
+static void sizes(void)
+{
+    struct qd_scale s = {1.4f, 416, 416, 32, 1, 1000};
+    int w, h, w2, h2, seen = 0, bad = 0, last = 0;
+
+    for (uint64_t n = 0; n < 1000; n++) {
+        qd_scale_size(&s, n, &w, &h);
+        qd_scale_size(&s, n / 10 * 10, &w2, &h2);
+        bad += w % 32 || w < 320 || w > 608 || w != h || w != w2;
+        if (n < 10 || n >= 900)
+            bad += w != 608;
+        seen += w != last;
+        last = w;
+    }
+    OK(bad == 0, "sizes are multiples of 32 in 320..608, the largest at the ends");
+    OK(seen > 40, "and change");
+    s.factor = 0;
+    qd_scale_size(&s, 5, &w, &h);
+    OK(w == 416 && h == 416, "no factor, no change");
+}
+
+static void text(void)
+{
+    struct qd_train_row r = {.iteration = 7, .images = 56, .epoch = 1.5, .lr = .001, .score = -1};
+    char buf[300];
+
+    IS_STR(qd_train_text(&r, buf, sizeof(buf)), "7\t1.5000\t56\t0.001\t0\t0\t0\t0\t0\t0\t0\t-",
+        "a row without a score");
+    r.score = .25;
+    r.loss = 12.5;
+    IS_STR(qd_train_text(&r, buf, sizeof(buf)),
+        "7\t1.5000\t56\t0.001\t12.5\t0\t0\t0\t0\t0\t0\t0.250000", "and with one");
+}
+
+static struct qd_model *model(const char *more)
+{
+    struct qd_error err = {0};
+    char s[1200];
+
+    snprintf(s, sizeof(s),
+        "[net]\nwidth=32\nheight=32\nchannels=3\nbatch=8\nmax_batches=3\nlearning_rate=.01\n%s"
+        "[convolutional]\nfilters=6\nsize=3\nstride=4\npad=1\nactivation=leaky\n"
+        "[convolutional]\nfilters=16\nsize=1\nactivation=linear\n"
+        "[yolo]\nmask=0,1\nanchors=8,8, 16,16\nclasses=3\nnum=2\n",
+        more);
+    struct qd_cfg *cfg = qd_cfg_parse(s, strlen(s), "t.cfg", &err);
+    struct qd_model *m = cfg ? qd_model_new(cfg, &err) : NULL;
+    OK(m != NULL, "model: %s", err.msg);
+    qd_model_randomize(m, 1);
+    return m;
+}
+
+/* Train to the end; how many iterations were done. */
+static int run(struct qd_model *m, const struct qd_train_opts *o, double *norm)
+{
+    struct qd_error err = {0};
+    struct qd_train_row row;
+    struct qd_train *t = qd_train_new(m, o, &err);
+    int n = 0, ret = t ? 1 : -1;
+
+    while (ret > 0 && (ret = qd_train_step(t, &row, &err)) > 0) {
+        *norm = row.norm;
+        n++;
+    }
+    if (ret == 0)
+        ret = qd_train_finish(t, &err);
+    OK(ret == 0, "trained: %s", err.msg);
+    qd_train_free(t);
+    return n;
+}
+
+/* Without batch-norm the parts of a batch add up to the batch. */
+static void parts(void)
+{
+    struct qd_train_opts o = QD_TRAIN_OPTS_INIT;
+    struct qd_model *a = model(""), *b = model("subdivisions=4\n");
+    double na = 0, nb = 0, most = 0;
+
+    o.data = data;
+    o.prefix = prefix;
+    o.force = true;
+    OK(run(a, &o, &na) == 3, "3 iterations");
+    OK(run(b, &o, &nb) == 3, "3 in parts");
+    NEAR(na, nb, 0, 1e-4, "norms of gradients");
+    for (size_t i = 0; i < a->graph->nparams; i++)
+        most = fmax(most, fabs((double)a->params[i] - (double)b->params[i]));
+    NEAR(most, 0, 1e-5, 0, "the same parameters");
+    OK(a->seen == 24, "images are counted");
+    qd_model_free(a);
+    qd_model_free(b);
+}
+
+static void refuses(const char *more, void (*change)(struct qd_train_opts *), const char *message)
+{
+    struct qd_train_opts o = QD_TRAIN_OPTS_INIT;
+    struct qd_error err = {0};
+    struct qd_model *m = model(more);
+
+    o.data = data;
+    o.prefix = prefix;
+    o.force = true;
+    change(&o);
+    struct qd_train *t = qd_train_new(m, &o, &err);
+    OK(!t, "refused");
+    OK(strstr(err.msg, message) != NULL, "'%s' says '%s'", err.msg, message);
+    qd_train_free(t);
+    qd_model_free(m);
+}
+
+static void as_is(struct qd_train_opts *o)
+{
+    (void)o;
+}
+
+static void no_such_loss(struct qd_train_opts *o)
+{
+    o->loss = "nothing";
+}
+
+static void no_prefix(struct qd_train_opts *o)
+{
+    o->prefix = NULL;
+}
+
+static void not_again(struct qd_train_opts *o)
+{
+    o->force = false;
+}
+
+static void far_too_large(struct qd_train_opts *o)
+{
+    o->multi_scale = 100;
+}
+
+static void too_much_memory(struct qd_train_opts *o)
+{
+    o->cache = SIZE_MAX / 4;
+}
+
+int main(void)
+{
+    const struct qd_toy_opts toy = {
+        .kind = "detect", .seed = 1, .train = 10, .valid = 3, .w = 40, .h = 40, .classes = 3};
+    struct qd_error err = {0};
+
+    snprintf(folder, sizeof(folder), "%s", tap_tmp("toy"));
+    snprintf(prefix, sizeof(prefix), "%s", tap_tmp("run"));
+    snprintf(data, sizeof(data), "%s/toy.data", folder);
+    OK(qd_toy_write(folder, &toy, &err) == 0, "a set: %s", err.msg);
+    sizes();
+    text();
+    parts();
+    refuses("subdivisions=3\n", as_is, "a batch of 8 cannot be cut into 3 equal parts");
+    refuses("", no_such_loss, "nothing");
+    refuses("", no_prefix, "a run needs a data set and a prefix for its files");
+    refuses("", not_again, "exists: go on with that run (-r), or replace its files (-f)");
+    refuses("", far_too_large, "input sizes cannot change by a factor of 100, at most 4");
+    refuses("", too_much_memory, "GB of memory, this machine has");
+    return tap_done();
+}

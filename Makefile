@@ -87,8 +87,8 @@ $O/lib/ops/vec_%.$1.o: lib/ops/vec_%.c
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$i)))
 
-# Tests: every tests/unit/t_*.c and tests/ops/t_*.c is one program that speaks TAP.
-TEST_SRC := $(wildcard tests/unit/t_*.c tests/ops/t_*.c)
+# Tests: every t_*.c in tests/unit, tests/ops and tests/grad is one program that speaks TAP.
+TEST_SRC := $(wildcard tests/unit/t_*.c tests/ops/t_*.c tests/grad/t_*.c)
 TEST_BIN = $(TEST_SRC:%.c=$O/%)
 $O/tests/%: $O/tests/%.o $O/tests/tap.o $(LIB)
 	$(call say,LD,$@)

@@ -78,6 +78,8 @@ static void backward(struct qd_layer *l, const struct qd_train_pass *p)
     const struct route *v = l->priv;
     int at = 0;
 
+    if (l->place == QD_PLACE_ALIAS || l->place == QD_PLACE_SLICE)
+        return; /* the gradients are the same memory */
     for (int i = 0; i < l->nin; i++) {
         int c = p->in[i]->c / v->groups;
         struct qd_tensor from = qd_tensor_slice(p->dout, at, c);

@@ -20,6 +20,10 @@ ok 'the pages are installed' sh -c 'cat bad; [ ! -s bad ]'
 find "$prefix" -type f ! -perm 644 ! -perm 755 >bad
 ok 'modes are 644 and 755' sh -c 'cat bad; [ ! -s bad ]'
 
+# A prefix such as /usr is left out of the flags otherwise, and would be that of this machine.
+PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1
+PKG_CONFIG_ALLOW_SYSTEM_LIBS=1
+export PKG_CONFIG_ALLOW_SYSTEM_CFLAGS PKG_CONFIG_ALLOW_SYSTEM_LIBS
 PKG_CONFIG_PATH=$prefix/lib/pkgconfig
 export PKG_CONFIG_PATH
 status 0 'pkg-config finds it' pkg-config --modversion qd
@@ -41,8 +45,10 @@ int main(int argc, char *argv[])
     return !m;
 }
 END
-# The staging folder stands before what is ours only, not before the system's libraries.
-flags=$(pkg-config --cflags --libs --static qd | sed "s|-\([IL]\)$QD_PREFIX|-\1$prefix|g")
+# What is staged comes first, the system's own libraries where they are.
+flags="-I$prefix/include -L$prefix/lib $(pkg-config --cflags --libs --static qd)"
+ok 'it names the folders of the prefix' \
+    sh -c "echo '$flags' | grep -q -e '-I$QD_PREFIX/include .*-L$QD_PREFIX/lib '"
 # shellcheck disable=SC2086
 status 0 'a program builds against it' "${CC:-cc}" -o use use.c $flags
 status 0 'and runs' ./use "$prefix/share/qd/cfg/yolov3-tiny.cfg"

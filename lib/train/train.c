@@ -285,14 +285,20 @@ static void put_input(const struct qd_train *t, const struct qd_batch *b)
                 memcpy(qd_at(in, n, y, x), from, (size_t)b->c * sizeof(float));
 }
 
+static bool finite_row(const struct qd_tensor *v, int n, int y)
+{
+    for (int x = 0; x < v->w; x++)
+        for (int c = 0; c < v->c; c++)
+            if (!isfinite(qd_at(v, n, y, x)[c]))
+                return false;
+    return true;
+}
+
 static bool finite_tensor(const struct qd_tensor *v)
 {
-    for (int n = 0; n < v->n; n++)
-        for (int y = 0; y < v->h; y++)
-            for (int x = 0; x < v->w; x++)
-                for (int c = 0; c < v->c; c++)
-                    if (!isfinite(qd_at(v, n, y, x)[c]))
-                        return false;
+    for (int i = 0; i < v->n * v->h; i++)
+        if (!finite_row(v, i / v->h, i % v->h))
+            return false;
     return true;
 }
 

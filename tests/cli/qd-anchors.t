@@ -77,7 +77,7 @@ echo 'classes=2' >bad.data
 status 1 'no train=' qd-anchors -d bad.data
 stderr_is "qd-anchors: bad.data: key 'train' is missing"
 status 1 'a full disk' sh -c 'qd-anchors -q -d set.data -n 2 >/dev/full'
-for bad in 1 1,2,3 1,x 1,0 1,-2 1,2, ',' 'nan,1' '1 2'; do
+for bad in 1 1,2,3 1,x 1,0 1,-2 '1,2,' ',' 'nan,1' '1 2'; do
     status 2 "anchors '$bad'" qd-anchors -d set.data -a "$bad"
     ok 'says so' \
         grep -qxF "qd-anchors: option -a/--score: '$bad' is not a list of W,H, W,H ..." "$ERR"

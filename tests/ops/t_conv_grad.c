@@ -65,10 +65,9 @@ static struct box make(const int nhwc[4], int extra, int border)
         for (int y = -border; y < b.t.h + border; y++)
             for (int x = -border; x < b.t.w + border; x++) {
                 float *p = qd_at(&b.t, i, y, x);
-                memset(p, 0, (size_t)b.t.c * sizeof(float));
-                if (y >= 0 && y < b.t.h && x >= 0 && x < b.t.w)
-                    for (int c = 0; c < b.t.c; c++)
-                        p[c] = tap_randf(-1, 1);
+                bool inside = y >= 0 && y < b.t.h && x >= 0 && x < b.t.w;
+                for (int c = 0; c < b.t.c; c++)
+                    p[c] = inside ? tap_randf(-1, 1) : 0;
             }
     return b;
 }

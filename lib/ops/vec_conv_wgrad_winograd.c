@@ -8,14 +8,21 @@
  * summed over the m x m patches dY of dz and their d of x.  The sum can be taken inside the
  * brackets, where it is 36 (m = 4) or 16 (m = 2) outer products over patches of channels and
  * filters, which replace 144 or 36.  A block of patches of both is transformed, cut into pieces and
- * panels as in vec_conv_wgrad_pack.c; a chunk is some pieces times one panel.
+ * panels as in vec_conv_wgrad_pack.c.
+ *
+ * Few weights: a chunk is a range of patches, which pass through the cache in small blocks, with
+ * sums of its own; those are added in chunk order.  Many weights: blocks are large, and a chunk is
+ * some pieces times one panel of a block.
  */
 #include "base/par.h"
 #include "ops/vec_conv.h"
 #include "ops/vec_conv_grad.h"
 
 enum {
-    SIDE_MAX = 6,          /* of a patch of x: m + 2 */
+    SIDE_MAX = 6,         /* of a patch of x: m + 2 */
+    BLOCK_OWN = 96 << 10, /* floats of transformed patches of one chunk */
+    SUMS_OWN = 128 << 10, /* floats of its sums, at most */
+    CHUNKS = 16,
     BLOCK_SMALL = 1 << 20, /* floats of transformed patches, to stay in the caches, */
     BLOCK_LARGE = 8 << 20, /* but up to this many ... */
     BLOCK_PATCHES = 256, /* ... to have so many patches, because blocks have an end of their own */
@@ -35,6 +42,7 @@ struct plan {
     int block;           /* patches at once, at most */
     int pieces, most;    /* of the channels, and the largest */
     int panels;          /* of the filters */
+    bool own;            /* few weights */
     int group, groups;   /* pieces of a chunk */
     float *v, *u, *sums; /* [piece][component][patch][n], [panel][component][patch][n], scratch */
     long from, to;       /* the block */
@@ -66,6 +74,9 @@ static struct plan plan_of(const struct qd_conv_geom *g)
     p.panels = ceil_div(g->k, WIDE);
     const long patch = (long)p.xi * (p.pieces * p.most + p.panels * WIDE);
     long most = QD_MAX(BLOCK_SMALL / patch, QD_MIN(BLOCK_PATCHES, BLOCK_LARGE / patch));
+    p.own = (long)p.xi * p.pieces * p.panels * SLOT <= SUMS_OWN && p.patches >= 16 * CHUNKS;
+    if (p.own)
+        most = BLOCK_OWN / patch;
     most = QD_MAX(1, most);
     p.block = ceil_div(p.patches, ceil_div(p.patches, most)); /* equal blocks */
     p.group = QD_MAX(1, QD_MIN(GROUP, p.pieces * p.panels / WANTED));
@@ -213,6 +224,15 @@ QD_ALWAYS_INLINE void patch_in(const struct plan *p, const int m, long at, bool 
     }
 }
 
+static void some_patches_in(const struct plan *p, long from, long to)
+{
+    for (long at = from; at < to; at++)
+        if (p->m == 2)
+            patch_in(p, 2, at, at == to - 1);
+        else
+            patch_in(p, 4, at, at == to - 1);
+}
+
 static void patches_in(void *ctx, int index, int thread)
 {
     const struct plan *p = ctx;
@@ -220,11 +240,7 @@ static void patches_in(void *ctx, int index, int thread)
 
     (void)thread;
     qd_par_range(p->to - p->from, TURNERS, index, &from, &to);
-    for (long at = from; at < to; at++)
-        if (p->m == 2)
-            patch_in(p, 2, at, at == to - 1);
-        else
-            patch_in(p, 4, at, at == to - 1);
+    some_patches_in(p, from, to);
 }
 
 /* ---- products and what becomes of them ------------------------------------------------------- */
@@ -321,25 +337,83 @@ static void chunk(void *ctx, int index, int thread)
         piece_out(p, sums + (size_t)(i - first) * (size_t)p->xi * SLOT, i, f_n);
 }
 
+/* ---- few weights ----------------------------------------------------------------------------- */
+
+static size_t sums_own(const struct plan *p)
+{
+    return (size_t)(p->pieces * p->panels * p->xi) * SLOT;
+}
+
+static size_t block_floats(const struct plan *p)
+{
+    return (size_t)p->block * (size_t)p->xi * (size_t)(p->pieces * p->most + p->panels * WIDE);
+}
+
+static void chunk_own(void *ctx, int index, int thread)
+{
+    struct plan p = *(const struct plan *)ctx;
+    const size_t panel = (size_t)(p.pieces * p.xi) * SLOT;
+    float *sums = p.sums + (size_t)index * sums_own(&p);
+    long from, to;
+
+    memset(sums, 0, sums_own(&p) * sizeof(float));
+    p.u += (size_t)thread * block_floats(&p);
+    p.v = p.u + (size_t)p.xi * (size_t)p.block * (size_t)(p.panels * WIDE);
+    qd_par_range(p.patches, CHUNKS, index, &from, &to);
+    for (p.from = from; p.from < to; p.from = p.to) {
+        p.to = QD_MIN(p.from + p.block, to);
+        some_patches_in(&p, 0, p.to - p.from);
+        for (int i = 0; i < p.panels; i++)
+            for (int x = 0; x < p.xi; x++)
+                products(&p, x, (const int[2]){0, p.pieces}, i, sums + (size_t)i * panel);
+    }
+}
+
+/* One piece of a panel: the sums of all chunks to the first one's, then those. */
+static void add_own(void *ctx, int index, int thread)
+{
+    const struct plan *p = ctx;
+    const int panel = index / p->pieces;
+    const size_t all = sums_own(p), floats = (size_t)p->xi * SLOT;
+    float *sums = p->sums + (size_t)index * floats;
+
+    (void)thread;
+    for (size_t i = 0; i < floats; i += VW) {
+        vf sum = vf_load(sums + i);
+        for (size_t k = 1; k < CHUNKS; k++)
+            sum += vf_load(sums + k * all + i);
+        vf_store(sums + i, sum);
+    }
+    piece_out(p, sums, index % p->pieces,
+        (const int[2]){panel * WIDE, QD_MIN(WIDE, p->j->g->k - panel * WIDE)});
+}
+
 size_t QD_VEC(qd_wgrad_winograd_work)(const struct qd_conv_geom *g, int threads)
 {
     const struct plan p = plan_of(g);
-    const size_t patch = (size_t)p.xi * (size_t)(p.pieces * p.most + p.panels * WIDE);
 
-    return (size_t)p.block * patch + (size_t)(threads * p.group * p.xi) * SLOT;
+    if (p.own)
+        return CHUNKS * sums_own(&p) + (size_t)threads * block_floats(&p);
+    return block_floats(&p) + (size_t)(threads * p.group * p.xi) * SLOT;
 }
 
 void QD_VEC(qd_wgrad_winograd)(const struct qd_conv_grad *j, float *dweight)
 {
     struct plan p = plan_of(j->g);
     const int blocks = ceil_div(p.patches, p.block);
-    const size_t all = (size_t)p.xi * (size_t)p.block;
 
     p.j = j;
     p.dweight = dweight;
+    if (p.own) {
+        p.sums = j->work;
+        p.u = j->work + CHUNKS * sums_own(&p);
+        qd_par(CHUNKS, chunk_own, &p);
+        qd_par(p.panels * p.pieces, add_own, &p);
+        return;
+    }
     p.u = j->work;
-    p.v = p.u + all * (size_t)(p.panels * WIDE);
-    p.sums = p.v + all * (size_t)(p.pieces * p.most);
+    p.v = p.u + (size_t)p.xi * (size_t)p.block * (size_t)(p.panels * WIDE);
+    p.sums = p.u + block_floats(&p);
     for (int i = 0; i < blocks; i++) {
         qd_par_range(p.patches, blocks, i, &p.from, &p.to);
         qd_par(TURNERS, patches_in, &p);

@@ -71,8 +71,10 @@ static struct wino shape(const struct qd_conv_geom *g)
 
 static bool supports(const struct qd_conv_geom *g)
 {
+    const int few = QD_MIN(g->oh, g->ow) >= LARGE_MAP ? 16 : 32; /* filters: half a panel */
+
     return g->rh == 3 && g->rw == 3 && g->sy == 1 && g->sx == 1 && g->dil == 1 && g->groups == 1 &&
-           g->c >= 16 && g->k >= 32 && g->oh >= 4 && g->ow >= 4;
+           g->c >= 16 && g->k >= few && g->oh >= 4 && g->ow >= 4;
 }
 
 static bool can_pool(const struct qd_conv_geom *g)

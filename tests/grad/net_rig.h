@@ -15,6 +15,7 @@
 
 #include "tap.h"
 #include "base/base.h"
+#include "base/io.h"
 #include "base/rng.h"
 #include "net/train_net.h"
 
@@ -31,6 +32,7 @@ struct rig {
 struct rig_opts {
     const char *override; /* "2.activation=mish", or NULL */
     int batch, first, frozen;
+    bool branch; /* add a convolution that reads the first one, so that its gradient is not fresh */
     const float *params; /* NULL: random ones */
     uint64_t seed;
 };
@@ -75,11 +77,30 @@ static inline const char *rig_path(const char *name)
     return path;
 }
 
+static inline struct qd_cfg *rig_cfg(const char *name, bool branch, struct qd_error *err)
+{
+    struct qd_buf text = {0};
+    struct qd_cfg *cfg = NULL;
+    bool crop = strcmp(name, "crop") == 0; /* where the first convolution is the second layer */
+
+    if (qd_io_slurp(rig_path(name), 1 << 20, &text, err) < 0)
+        rig_die(err->msg);
+    if (branch)
+        qd_buf_printf(&text,
+            "\n[route]\nlayers=%d\n[convolutional]\nfilters=2\nsize=3\npad=1\n"
+            "activation=linear\n",
+            crop);
+    if (qd_buf_ok(&text, err) == 0)
+        cfg = qd_cfg_parse(text.data, text.len, name, err);
+    qd_buf_free(&text);
+    return cfg;
+}
+
 /* False when the cfg refuses the override. */
 static inline bool rig_try(struct rig *r, const char *name, const struct rig_opts *o)
 {
     struct qd_error err = {0};
-    struct qd_cfg *cfg = qd_cfg_load(rig_path(name), &err);
+    struct qd_cfg *cfg = rig_cfg(name, o->branch, &err);
     struct qd_train_net_opts opts = {.batch = o->batch, .frozen = o->frozen, .bn_momentum = .75f};
 
     *r = (struct rig){.first = o->first, .seed = o->seed};
@@ -165,10 +186,23 @@ static inline double rig_loss(struct rig *r)
     return s;
 }
 
+/* What nobody may take for a gradient. */
+static inline void rig_spoil(const struct qd_tensor *d)
+{
+    for (int k = 0; k < d->n * d->h * d->w; k++)
+        for (int c = 0; c < d->c; c++)
+            qd_at(d, k / (d->h * d->w), k / d->w % d->h, k % d->w)[c] = NAN;
+}
+
 /* Forward, then backward, which adds to the gradients. */
 static inline const float *rig_gradients(struct rig *r)
 {
     rig_forward(r);
+    for (int i = 0; i < r->g->nlayers; i++) {
+        const struct qd_tensor *d = qd_train_net_gradient(r->t, i);
+        if (d && d->data)
+            rig_spoil(d);
+    }
     for (int i = 0; i < r->g->nlayers; i++) {
         const struct qd_tensor *d = qd_train_net_gradient(r->t, i);
         for (int n = 0; rig_is_output(r, i) && d && n < d->n; n++)

@@ -2,7 +2,8 @@
 /*
  * Gradients of whole nets against differences of the loss, for each cfg in this folder, at ref and
  * at the level that is in use.  Every cfg begins with a linear convolution, so that the gradients
- * of inputs are checked with it; the nets named act-* run with every activation in turn.
+ * of inputs are checked with it, once as the only one that reads it and once added to another
+ * gradient; the nets named act-* run with every activation in turn.
  *
  * Differences over 2h, extrapolated (Richardson), are exact to h^4 where the loss is smooth.  Where
  * a kink lies within h, the differences over h, h/2 and h/4, or the second differences, disagree,
@@ -218,7 +219,12 @@ static void all_nets(const char *level, bool *seen)
             rig_close(&c.r);
             every_activation(names[i], level, &refused);
         } else {
+            char what[40];
             check_net(&c, names[i], level, SAMPLES);
+            snprintf(what, sizeof(what), "%s with a branch", level);
+            o.branch = true;
+            c = (struct check){.r = rig_open(names[i], &o)};
+            check_net(&c, names[i], what, SAMPLES);
         }
     }
     OK(refused == 3, "prelu, and nothing else, is refused by three layers (%d)", refused);

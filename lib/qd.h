@@ -423,6 +423,52 @@ struct qd_anchors_fit {
 int qd_anchors_score(const struct qd_size *box, size_t n, const struct qd_size *anchor, int k,
     float thresh, struct qd_anchors_fit *out, struct qd_error *err) QD_MUSTCHECK;
 
+/* What to do with objects that are marked as difficult, in COCO as crowd. */
+enum qd_difficult {
+    QD_DIFFICULT_DROP,
+    QD_DIFFICULT_KEEP,  /* as others */
+    QD_DIFFICULT_APART, /* label files of their own, and 'difficult' in the .data file */
+};
+struct qd_import_opts {
+    const char *format;           /* one of those that qd_import_format() tells */
+    const char *source;           /* folder, or file */
+    const char *images;           /* folder of the pictures; NULL: where the format has them */
+    const struct qd_names *names; /* the classes, borrowed; NULL: the format's or those found */
+    enum qd_bad_labels bad;
+    enum qd_difficult difficult;
+    float split; /* 0..1: share of the pictures for validation where the source does not say */
+    bool copy;   /* copy pictures instead of linking them */
+    bool force;  /* write into a folder that is not empty */
+};
+struct qd_import_counts {
+    long pictures[2], background[2]; /* training, validation; background: without a box */
+    long difficult;                  /* objects so marked, whatever became of them */
+    long ignored;                    /* regions that the set itself excludes */
+    long unknown;                    /* objects of other classes */
+    long bad;                        /* boxes with a defect, whatever became of them */
+    long left_out;                   /* pictures that cannot be read, or whose annotation cannot */
+};
+struct qd_import;
+/* The i-th format, NULL after the last: "voc", "coco" ... */
+const char *qd_import_format(int i);
+/*
+ * Read annotations and the headers of the pictures, and check them; nothing is written.  Each
+ * defect is logged as a warning with its place (the first hundred are).  With QD_BAD_FAIL the first
+ * makes the call fail; QD_BAD_DROP leaves the box out, or the picture when its file is at fault;
+ * QD_BAD_CLIP cuts boxes at the edge of the picture.  One pixel beyond it counts as rounding.
+ */
+struct qd_import *qd_import_read(
+    const struct qd_import_opts *opts, struct qd_error *err) QD_MUSTCHECK;
+/* Write the set into the folder 'dir', which is made if it is not there: links or copies of the
+ * pictures, label files, lists, NAME.names and NAME.data, where NAME is that of the folder. */
+int qd_import_write(struct qd_import *im, const char *dir, struct qd_error *err) QD_MUSTCHECK;
+void qd_import_free(struct qd_import *im);
+void qd_import_count(const struct qd_import *im, struct qd_import_counts *out);
+int qd_import_classes(const struct qd_import *im);
+/* Name of a class (NULL out of range), and how many boxes (of classifiers: pictures) it has for
+ * training and validation. */
+const char *qd_import_class(const struct qd_import *im, int class_id, long boxes[2]);
+
 /* ------------------------------------------------------------------ evaluation ---------------- */
 
 enum qd_rules { QD_RULES_DARKNET, QD_RULES_VOC07, QD_RULES_VOC12, QD_RULES_COCO };

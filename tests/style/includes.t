@@ -9,7 +9,7 @@ order='base format image data ops net detect train prune quant'
 cat >owners <<'END'
 png.h lib/image/image_png.c
 jpeglib.h lib/image/image_jpeg.c
-zlib.h lib/format/qdw.c
+zlib.h lib/format/qdw.c lib/format/mat.c
 omp.h lib/base/par.c
 dlfcn.h lib/ops/blas*
 cpuid.h lib/ops/cpuid.c lib/ops/backend.c

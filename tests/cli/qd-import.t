@@ -141,6 +141,12 @@ mv hand.tmp hand/annotations/1.mat
 status 0 'hands' qd-import oxfordhand hand -o l --split 0
 stdout_has 'class	0	hand	1	0'
 
+# Classes that a format fixes are those that data/ ships.
+same_bytes h/h.names "$QD_ROOT/data/visdrone.names"
+same_bytes i/i.names "$QD_ROOT/data/bdd100k.names"
+same_bytes j/j.names "$QD_ROOT/data/dior.names"
+same_bytes l/l.names "$QD_ROOT/data/oxfordhand.names"
+
 status 1 'a source that is not there' qd-import voc none -o x
 stderr_is "qd-import: cannot find 'none'"
 status 1 'another form' qd-import voc coco -o x

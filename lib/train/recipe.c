@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "train/train.h"
 
 static bool has_key(const struct qd_cfg_key *table, const char *name)
@@ -180,6 +181,22 @@ static void choose_optimizer(struct qd_optim_opts *to, enum qd_optimizer o)
 
     if (o != QD_OPTIMIZER_CFG)
         to->kind = kind[o];
+}
+
+/* Keys that darknet follows in training and this does not; said once, when a run begins. */
+void qd_recipe_warn(const struct qd_model *m)
+{
+    static const struct {
+        const char *key, *off;
+    } list[] = {{"dynamic_minibatch", "0"}, {"blur", "0"}, {"gaussian_noise", "0"},
+        {"time_steps", "1"}, {"center", "0"}, {"max_ratio", "0"}, {"min_ratio", "0"}};
+
+    for (size_t i = 0; i < QD_LEN(list); i++) {
+        const char *value = qd_cfg_get(m->cfg, 0, list[i].key);
+        if (value && strcmp(value, list[i].off) != 0)
+            qd_warn(
+                "%s: '%s=%s' is not followed in training", qd_cfg_name(m->cfg), list[i].key, value);
+    }
 }
 
 int qd_recipe_read(struct qd_recipe *r, const struct qd_model *m, const struct qd_train_opts *o,

@@ -206,6 +206,7 @@ static int start(struct qd_train *t, struct qd_error *err)
         check_memory(t, err) < 0 || !(t->recipe = qd_recipe_text(t, err)) ||
         qd_files_begin(t, err) < 0)
         return -1;
+    qd_recipe_warn(t->m);
     qd_train_net_updated(t->net);
     struct qd_loader_opts lo = loader_opts(t); /* from where the state says */
     t->loader = qd_loader_new(t->sets.train, &lo, err);

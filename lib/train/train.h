@@ -77,6 +77,8 @@ int qd_recipe_read(struct qd_recipe *r, const struct qd_model *m, const struct q
     size_t images, struct qd_error *err) QD_MUSTCHECK;
 /* Whether the net is a classifier. */
 bool qd_recipe_classifier(const struct qd_model *m);
+/* Warn about keys that are not followed. */
+void qd_recipe_warn(const struct qd_model *m);
 /* What must not change from one part of a run to the next, as lines, in memory to be freed. */
 char *qd_recipe_text(const struct qd_train *t, struct qd_error *err) QD_MUSTCHECK;
 /* A qd_loader_size_fn; ctx is a struct qd_scale. */

@@ -167,6 +167,10 @@ same_bytes s.weights u.weights 'the same sizes'
 status 0 'numbered' train v -n 4 -k 2 -E 0
 ok 'two of them' test -f v_2.weights -a -f v_4.weights
 
+status 0 'a key that is not followed' qd-train -c tiny.cfg -d toy/toy.data -o w -n 1 -E 0 \
+    -D net.blur=1 -j 1
+stderr_has "qd-train: warning: tiny.cfg: 'blur=1' is not followed in training"
+
 # Misuse and what a run cannot do.
 status 2 'two ends' train z -e 1 -n 2
 status 1 'no end' train z -D net.max_batches=0

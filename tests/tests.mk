@@ -45,12 +45,10 @@ asan:
 	$Q$(ASAN_ENV) $(MAKE) --no-print-directory O=build-asan STYLE_SH= TESTFLAGS='-t 900' \
 	  CFLAGS='$(SAN_O1) -fsanitize=address,undefined -fno-sanitize-recover=all' check
 
-# clang, because its OpenMP tells the sanitizer (through libarcher) what it does; GCC's does not.
-TSAN_ENV = OMP_TOOL_LIBRARIES='$(shell clang -print-file-name=libarcher.so)' \
-           TSAN_OPTIONS=exitcode=99:ignore_noninstrumented_modules=1
+TSAN_ENV = TSAN_OPTIONS=exitcode=99:halt_on_error=1
 tsan:
-	$Q$(TSAN_ENV) $(MAKE) --no-print-directory O=build-tsan CC=clang STYLE_SH= \
-	  TESTFLAGS='-t 900' CFLAGS='$(SAN_O1) -fsanitize=thread' check
+	$Q$(TSAN_ENV) $(MAKE) --no-print-directory O=build-tsan STYLE_SH= TESTFLAGS='-t 900' \
+	  CFLAGS='$(SAN_O1) -fsanitize=thread' check
 
 # No target reaches the vector kernels, and clang takes minutes to instrument them.
 fuzz:

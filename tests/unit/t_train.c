@@ -147,6 +147,36 @@ static void too_much_memory(struct qd_train_opts *o)
     o->cache = SIZE_MAX / 4;
 }
 
+/* Every allocation may fail: an error, no crash, no leak; later files are whole. */
+static void out_of_memory(void)
+{
+    int failed = 0, unsaid = 0;
+    long k = 1;
+
+    for (bool done = false; !done && k < 100000; k += 5) {
+        struct qd_train_opts o = QD_TRAIN_OPTS_INIT;
+        struct qd_error err = {0};
+        struct qd_train_row row;
+        struct qd_model *m = model("");
+        o.data = data;
+        o.prefix = prefix;
+        o.force = true;
+        o.workers = 0;
+        long before = qd_alloc_count();
+        qd_alloc_fail_at(k);
+        struct qd_train *t = qd_train_new(m, &o, &err);
+        int ret = t ? qd_train_step(t, &row, &err) : -1;
+        qd_train_free(t);
+        done = qd_alloc_count() - before < k;
+        qd_alloc_fail_at(0);
+        failed += ret < 0;
+        unsaid += ret < 0 && err.code == QD_OK;
+        qd_model_free(m);
+    }
+    OK(failed > 20 && k < 100000, "%d runs failed", failed);
+    OK(unsaid == 0, "each says why");
+}
+
 int main(void)
 {
     const struct qd_toy_opts toy = {
@@ -166,5 +196,6 @@ int main(void)
     refuses("", not_again, "exists: go on with that run (-r), or replace its files (-f)");
     refuses("", far_too_large, "input sizes cannot change by a factor of 100, at most 4");
     refuses("", too_much_memory, "GB of memory, this machine has");
+    out_of_memory();
     return tap_done();
 }

@@ -279,11 +279,12 @@ static void put_input(const struct qd_train *t, const struct qd_batch *b)
 {
     const struct qd_tensor *in = qd_train_net_value(t->net, -1);
     const float *from = b->pixels;
+    bool dense = qd_tensor_dense_rows(in);
+    size_t pixel = (size_t)b->c, run = dense ? pixel * (size_t)b->w : pixel;
 
-    for (int n = 0; n < b->n; n++)
-        for (int y = 0; y < b->h; y++)
-            for (int x = 0; x < b->w; x++, from += b->c)
-                memcpy(qd_at(in, n, y, x), from, (size_t)b->c * sizeof(float));
+    for (int i = 0; i < b->n * b->h; i++)
+        for (int x = 0; x < (dense ? 1 : b->w); x++, from += run)
+            memcpy(qd_at(in, i / b->h, i % b->h, x), from, run * sizeof(float));
 }
 
 static bool finite_row(const struct qd_tensor *v, int n, int y)
@@ -509,6 +510,11 @@ int qd_train_save(struct qd_train *t, struct qd_error *err)
 
 int qd_train_finish(struct qd_train *t, struct qd_error *err)
 {
+    struct qd_loader_stats s;
+
+    qd_loader_stats(t->loader, &s);
+    if (s.elapsed > 0)
+        qd_log(QD_LOG_NOTE, "waited for images in %.1f %% of the time", 100 * s.waited / s.elapsed);
     if (qd_files_save(t, err) < 0)
         return -1;
     return qd_files_weights(t, ".weights", true, err);

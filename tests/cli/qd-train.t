@@ -87,6 +87,8 @@ ok 'burn-in' awk -F '\t' '$1 == 1 { exit $4 > 3e-5 }' a.log
 ok 'the loss falls' awk -F '\t' '$1 == 4 { a = $9 } $1 == 24 { exit !($9 < a) }' a.log
 status 0 'the weights are read' qd-info -c a.cfg -w a.weights
 
+status 0 'qd-map' qd-map -q -c a.cfg -w a.weights -d toy/toy.data
+ok 'scores the same' test "$(awk '$1 == "mAP" { print $2 }' "$OUT")" = "$(tail -n 1 a.log | cut -f 12)"
 status 0 'two threads, other workers' train b -j 2 -W 0
 same_run a b
 status 0 'another seed' train c -S 2
@@ -170,6 +172,8 @@ ok 'two of them' test -f v_2.weights -a -f v_4.weights
 status 0 'a key that is not followed' qd-train -c tiny.cfg -d toy/toy.data -o w -n 1 -E 0 \
     -D net.blur=1 -j 1
 stderr_has "qd-train: warning: tiny.cfg: 'blur=1' is not followed in training"
+status 0 'what -v says' qd-train -v -c tiny.cfg -d toy/toy.data -o y -n 9 -E 0
+stderr_like '^qd-train: waited for images in [0-9.]+ % of the time$'
 
 # Misuse and what a run cannot do.
 status 2 'two ends' train z -e 1 -n 2

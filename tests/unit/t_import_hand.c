@@ -371,7 +371,7 @@ static void test_arrays(void)
     head(&s, STRUCT, 1, 1, "boxes");
     fields(&s, abcd, 4);
     for (int i = 0; i < 4; i++)
-        point(&s, DOUBLE, i == 2 ? NAN : 1, 2);
+        point(&s, DOUBLE, i == 2 ? (double)NAN : 1, 2);
     bad_array(&s, "box 1 has a corner that is not finite");
     s.len = 0;
     head(&s, STRUCT, 1, 1, "boxes");

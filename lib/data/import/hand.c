@@ -23,7 +23,7 @@ static int add_hand(struct qd_import *im, const char *path, const struct qd_mat 
     size_t i, struct qd_error *err)
 {
     static const char *const corner[] = {"a", "b", "c", "d"};
-    struct qd_import_box box = {.x0 = INFINITY, .y0 = INFINITY, .x1 = -INFINITY, .y1 = -INFINITY};
+    struct qd_import_box box = {.x0 = HUGE_VAL, .y0 = HUGE_VAL, .x1 = -HUGE_VAL, .y1 = -HUGE_VAL};
 
     for (int c = 0; c < 4; c++) {
         const struct qd_mat *f = qd_mat_field(m, k, corner[c]);

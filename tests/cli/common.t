@@ -19,6 +19,7 @@ num=1
 END
 echo object >tiny.names
 echo 'valid=list.txt' >tiny.data
+echo 'train=list.txt' >>tiny.data
 echo 'names=tiny.names' >>tiny.data
 echo 'classes=1' >>tiny.data
 echo x.jpg >list.txt
@@ -61,7 +62,8 @@ for c in $commands; do
     case $c in
     qd-toy | qd-anchors | qd-import) continue ;; # reads no network; the rest is in its own test
     qd-info | qd-bench) set -- -c none.cfg ;;
-    qd-detect) set -- -c none.cfg -w none.weights x.jpg ;;
+    qd-detect | qd-classify) set -- -c none.cfg -w none.weights x.jpg ;;
+    qd-train) set -- -c none.cfg -w none.weights -d tiny.data -o run ;;
     qd-map) set -- -c none.cfg -w none.weights -d tiny.data ;;
     *) set -- ;;
     esac

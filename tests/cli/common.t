@@ -18,10 +18,7 @@ classes=1
 num=1
 END
 echo object >tiny.names
-echo 'valid=list.txt' >tiny.data
-echo 'train=list.txt' >>tiny.data
-echo 'names=tiny.names' >>tiny.data
-echo 'classes=1' >>tiny.data
+printf '%s\n' valid=list.txt train=list.txt names=tiny.names classes=1 >tiny.data
 echo x.jpg >list.txt
 echo '0 .5 .5 .2 .2' >x.txt
 version=$(sed -n 's/^VERSION = //p' "$QD_ROOT/Makefile")

@@ -10,12 +10,8 @@
 
 #include "base/error.h"
 
-/* Columns 'at' and the next one are inside, t of the way between them; otherwise at < 0 and one or
- * both are outside. */
-struct tap {
-    int32_t at;
-    float t;
-};
+/* In taps here, columns 'at' and the next one are inside; otherwise at < 0 and one or both are
+ * outside. */
 
 enum { NONE = -2, OUTSIDE = -1 };
 
@@ -23,7 +19,7 @@ struct grid {
     const struct qd_image *src;
     struct qd_outside outside;
     int w;            /* of the output */
-    struct tap *x;    /* [w]; inside: 'at' counts bytes */
+    struct qd_tap *x; /* [w]; inside: 'at' counts bytes */
     int from, to;     /* columns from .. to - 1 are inside */
     const double *xs; /* the positions, for those that are not */
     float *row[2];    /* [w][c], 0..255 */
@@ -32,10 +28,10 @@ struct grid {
 };
 
 /* The pixel below position s, and how far it is to the next; at = -1 .. n - 1. */
-static struct tap split(double s, int n, bool edge)
+static struct qd_tap split(double s, int n, bool edge)
 {
     if (n == 1 && edge)
-        return (struct tap){0, 0};
+        return (struct qd_tap){0, 0};
     if (edge)
         s = QD_MIN(QD_MAX(s, 0), (double)(n - 1));
     else
@@ -43,7 +39,7 @@ static struct tap split(double s, int n, bool edge)
     int at = (int)floor(s);
     if (at == n - 1 && s <= n - 1) /* reached from the one before, so that at + 1 exists */
         at = QD_MAX(at - 1, 0);
-    return (struct tap){at, (float)(s - at)};
+    return (struct qd_tap){at, (float)(s - at)};
 }
 
 static void grid_close(struct grid *g)
@@ -92,32 +88,13 @@ static int grid_open(
     return 0;
 }
 
-static void fill1(const struct tap *x, int w, const uint8_t *p, size_t next, float *out)
-{
-    for (int i = 0; i < w; i++) {
-        const uint8_t *a = p + x[i].at, *b = a + next;
-        out[i] = (float)a[0] + x[i].t * (float)(b[0] - a[0]);
-    }
-}
-
-static void fill3(const struct tap *x, int w, const uint8_t *p, size_t next, float *out)
-{
-    for (int i = 0; i < w; i++, out += 3) {
-        const uint8_t *a = p + x[i].at, *b = a + next;
-        float t = x[i].t;
-        out[0] = (float)a[0] + t * (float)(b[0] - a[0]);
-        out[1] = (float)a[1] + t * (float)(b[1] - a[1]);
-        out[2] = (float)a[2] + t * (float)(b[2] - a[2]);
-    }
-}
-
 /* Columns that touch the outside colour. */
 static void fill_border(const struct grid *g, const uint8_t *p, int from, int to, float *out)
 {
     int n = g->src->w, c = g->src->c;
 
     for (int i = from; i < to; i++) {
-        struct tap x = split(g->xs[i], n, false);
+        struct qd_tap x = split(g->xs[i], n, false);
         bool a = x.at >= 0 && x.at < n, b = x.at + 1 >= 0 && x.at + 1 < n;
         for (int k = 0; k < c; k++) {
             float plain = g->outside.colour[k] * 255;
@@ -131,8 +108,7 @@ static void fill_border(const struct grid *g, const uint8_t *p, int from, int to
 static void fill_row(struct grid *g, int slot, int y)
 {
     const struct qd_image *src = g->src;
-    size_t c = (size_t)src->c, next = src->w > 1 ? c : 0;
-    const uint8_t *p = src->data + (size_t)y * (size_t)src->w * c;
+    const uint8_t *p = src->data + (size_t)y * (size_t)src->w * (size_t)src->c;
     float *out = g->row[slot];
 
     g->have[slot] = y;
@@ -140,10 +116,7 @@ static void fill_row(struct grid *g, int slot, int y)
         fill_border(g, p, 0, g->from, out);
         fill_border(g, p, g->to, g->w, out);
     }
-    if (c == 1)
-        fill1(g->x + g->from, g->to - g->from, p, next, out + g->from);
-    else
-        fill3(g->x + g->from, g->to - g->from, p, next, out + 3 * g->from);
+    qd_resize_row(g->x + g->from, g->to - g->from, src, y, out + (size_t)g->from * (size_t)src->c);
 }
 
 /* Source row y, resampled; it stays until two other rows were asked for. */
@@ -207,7 +180,7 @@ int qd_sample_grid(
         return -1;
     }
     for (int i = 0; i < d->h; i++) {
-        struct tap v = split(y[i], job->src->h, job->outside.edge);
+        struct qd_tap v = split(y[i], job->src->h, job->outside.edge);
         float *out = direct ? d->data + (size_t)i * d->row_stride : line;
         const float *a = get_row(&g, v.at);
         const float *b = v.t > 0 ? get_row(&g, v.at + 1) : a;
@@ -229,7 +202,7 @@ static void fetch(const struct qd_sample_job *job, double x, double y, float *ou
 {
     const struct qd_image *img = job->src;
     bool edge = job->outside.edge;
-    struct tap tx = split(x, img->w, edge), ty = split(y, img->h, edge);
+    struct qd_tap tx = split(x, img->w, edge), ty = split(y, img->h, edge);
     int c = img->c;
 
     for (int k = 0; k < c; k++) {

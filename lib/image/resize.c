@@ -12,27 +12,21 @@
 #include "base/error.h"
 #include "image/image.h"
 
-/* Between pixel 'at' and the next one: value = p[at] + t * (p[at + 1] - p[at]). */
-struct tap {
-    uint32_t at;
-    float t;
-};
-
 struct sampler {
     const struct qd_image *src;
     enum qd_resampler r;
-    int w, h;      /* of the output */
-    struct tap *x; /* [w], 'at' counts bytes */
-    float *row[2]; /* resampled source rows, [w][src->c], 0..255 */
-    int have[2];   /* which ones, -1: none */
+    int w, h;         /* of the output */
+    struct qd_tap *x; /* [w], 'at' counts bytes */
+    float *row[2];    /* resampled source rows, [w][src->c], 0..255 */
+    int have[2];      /* which ones, -1: none */
 };
 
-static struct tap position(enum qd_resampler r, int i, int n, int src)
+static struct qd_tap position(enum qd_resampler r, int i, int n, int src)
 {
     double s;
 
     if (src == 1)
-        return (struct tap){0, 0};
+        return (struct qd_tap){0, 0};
     if (r == QD_RESAMPLE_HALFPIXEL)
         s = (i + .5) * src / n - .5;
     else
@@ -40,7 +34,7 @@ static struct tap position(enum qd_resampler r, int i, int n, int src)
     s = QD_MIN(QD_MAX(s, 0), (double)(src - 1));
     /* the last pixel is reached from the one before it, so that at + 1 always exists */
     int at = QD_MIN((int)s, src - 2);
-    return (struct tap){(uint32_t)at, (float)(s - at)};
+    return (struct qd_tap){(int32_t)at, (float)(s - at)};
 }
 
 static void sampler_close(struct sampler *s)
@@ -65,22 +59,22 @@ static int sampler_open(struct sampler *s, const struct qd_image *src, enum qd_r
     }
     for (int x = 0; x < w; x++) {
         s->x[x] = position(r, x, w, src->w);
-        s->x[x].at *= (uint32_t)c;
+        s->x[x].at *= (int32_t)c;
     }
     return 0;
 }
 
-static void fill_row1(const struct tap *x, int w, const uint8_t *p, size_t next, float *out)
+static void row1(const struct qd_tap *x, int n, const uint8_t *p, size_t next, float *out)
 {
-    for (int i = 0; i < w; i++) {
+    for (int i = 0; i < n; i++) {
         const uint8_t *a = p + x[i].at, *b = a + next;
         out[i] = (float)a[0] + x[i].t * (float)(b[0] - a[0]);
     }
 }
 
-static void fill_row3(const struct tap *x, int w, const uint8_t *p, size_t next, float *out)
+static void row3(const struct qd_tap *x, int n, const uint8_t *p, size_t next, float *out)
 {
-    for (int i = 0; i < w; i++, out += 3) {
+    for (int i = 0; i < n; i++, out += 3) {
         const uint8_t *a = p + x[i].at, *b = a + next;
         float t = x[i].t;
         out[0] = (float)a[0] + t * (float)(b[0] - a[0]);
@@ -89,27 +83,35 @@ static void fill_row3(const struct tap *x, int w, const uint8_t *p, size_t next,
     }
 }
 
+void qd_resize_row(const struct qd_tap *x, int n, const struct qd_image *src, int y, float *out)
+{
+    size_t c = (size_t)src->c, next = src->w > 1 ? c : 0;
+    const uint8_t *p = src->data + (size_t)y * (size_t)src->w * c;
+
+    if (c == 1)
+        row1(x, n, p, next, out);
+    else
+        row3(x, n, p, next, out);
+}
+
 static void fill_row(struct sampler *s, int slot, int y)
 {
     const struct qd_image *src = s->src;
-    size_t c = (size_t)src->c, w = (size_t)src->w;
-    const uint8_t *p = src->data + (size_t)y * w * c;
-    float *out = s->row[slot];
+    size_t n = (size_t)src->w * (size_t)src->c;
+    const uint8_t *p = src->data + (size_t)y * n;
 
     s->have[slot] = y;
     if (src->w == s->w) /* both resamplers leave the columns as they are */
-        for (size_t i = 0; i < w * c; i++)
-            out[i] = (float)p[i];
-    else if (c == 1)
-        fill_row1(s->x, s->w, p, w > 1 ? 1 : 0, out);
+        for (size_t i = 0; i < n; i++)
+            s->row[slot][i] = (float)p[i];
     else
-        fill_row3(s->x, s->w, p, w > 1 ? 3 : 0, out);
+        qd_resize_row(s->x, s->w, src, y, s->row[slot]);
 }
 
 /* The two rows, and the weight of the second, that output row y mixes. */
 static void sampler_rows(struct sampler *s, int y, const float **a, const float **b, float *t)
 {
-    struct tap v = position(s->r, y, s->h, s->src->h);
+    struct qd_tap v = position(s->r, y, s->h, s->src->h);
     int first = (int)v.at, second = s->src->h > 1 ? first + 1 : first;
 
     if (s->have[0] != first) {

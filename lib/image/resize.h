@@ -24,6 +24,15 @@ struct qd_pixels {
 int qd_resize_into(const struct qd_image *src, enum qd_resampler r, const struct qd_pixels *dst,
     struct qd_error *err) QD_MUSTCHECK;
 
+/* Where one output column reads: byte 'at' of a row of the source, t of the way to the next pixel.
+ */
+struct qd_tap {
+    int32_t at;
+    float t;
+};
+/* Resample row y of 'src' (1 or 3 channels) to n columns, 0..255, into out[n][src->c]. */
+void qd_resize_row(const struct qd_tap *x, int n, const struct qd_image *src, int y, float *out);
+
 /* An image of any size inside a canvas of w x h with its aspect kept: nw x nh pixels, the first at
  * (ox, oy).  Integer arithmetic as darknet's (spec: darknet.md 6.1), but never an empty image. */
 struct qd_letterbox {

@@ -5,6 +5,8 @@
  */
 #include "base/io.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -13,6 +15,11 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/log.h"
+
+/* What a file is called while it is written: PATH.tmp-XXXXXX, six letters or digits. */
+#define TEMPORARY ".tmp-"
+enum { RANDOM = 6 };
 
 static int read_all(FILE *f, const char *path, size_t max, struct qd_buf *b, struct qd_error *err)
 {
@@ -82,7 +89,7 @@ int qd_io_create(struct qd_out *o, const char *path, bool force, struct qd_error
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
         o->f = fopen(path, "wb");
     } else {
-        o->tmp = concat(path, ".XXXXXX", err);
+        o->tmp = concat(path, TEMPORARY "XXXXXX", err);
         int fd = o->tmp ? mkstemp(o->tmp) : -1;
         if (fd >= 0) {
             mode_t mask = umask(0);
@@ -162,6 +169,53 @@ int qd_io_put_many(const char *path, bool force, const void *data, size_t len, s
         return -1;
     qd_io_write(&o, data, len);
     return commit(&o, false, err);
+}
+
+/* ---- what a killed program left --------------------------------------------------------------
+ */
+
+/* The length of the final name in the name of a temporary file, 0: it is not one. */
+static size_t final_name(const char *name)
+{
+    size_t len = strlen(name), tail = strlen(TEMPORARY) + RANDOM;
+
+    if (len <= tail || memcmp(name + len - tail, TEMPORARY, strlen(TEMPORARY)) != 0)
+        return 0;
+    for (const char *p = name + len - RANDOM; *p; p++)
+        if (!isalnum((unsigned char)*p))
+            return 0;
+    return len - tail;
+}
+
+static void sweep_one(const char *folder, const char *name)
+{
+    struct qd_buf path = {0};
+    struct stat st;
+
+    qd_buf_printf(&path, "%s%s", folder, name);
+    if (!path.failed && lstat(path.data, &st) == 0 && S_ISREG(st.st_mode) && unlink(path.data) == 0)
+        qd_log(QD_LOG_NOTE, "removed '%s', left by a write that was cut off", path.data);
+    qd_buf_free(&path);
+}
+
+void qd_io_sweep(const char *prefix, bool (*mine)(const char *suffix, size_t len))
+{
+    const char *slash = strrchr(prefix, '/'), *base = slash ? slash + 1 : prefix;
+    size_t len = strlen(base);
+    struct qd_buf folder = {0};
+    const struct dirent *e;
+
+    qd_buf_add(&folder, prefix, (size_t)(base - prefix));
+    qd_buf_add(&folder, "", 1);
+    DIR *dir = folder.failed ? NULL : opendir(slash ? folder.data : ".");
+    while (dir && (e = readdir(dir))) {
+        size_t end = final_name(e->d_name);
+        if (end >= len && strncmp(e->d_name, base, len) == 0 && mine(e->d_name + len, end - len))
+            sweep_one(folder.data, e->d_name);
+    }
+    if (dir)
+        closedir(dir);
+    qd_buf_free(&folder);
 }
 
 uint32_t qd_le32(const void *p)

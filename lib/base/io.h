@@ -37,6 +37,11 @@ int qd_io_put(
 int qd_io_put_many(
     const char *path, bool force, const void *data, size_t len, struct qd_error *err) QD_MUSTCHECK;
 
+/* Remove what earlier programs that were killed while they wrote PREFIX<suffix> left: only regular
+ * files with the names that qd_io_create() makes, and only where mine(suffix, its length) says yes.
+ * What cannot be removed stays. */
+void qd_io_sweep(const char *prefix, bool (*mine)(const char *suffix, size_t len));
+
 /* Little-endian integers and floats at p. */
 uint32_t qd_le32(const void *p);
 uint64_t qd_le64(const void *p);

@@ -190,6 +190,21 @@ static int open_log(struct qd_train *t, const char *path, struct qd_error *err)
 /* ---- beginning and every iteration ------------------------------------------------------------
  */
 
+/* Whether a run writes PREFIX<suffix>, of 'len' bytes. */
+static bool written_here(const char *suffix, size_t len)
+{
+    static const char *const names[] = {".cfg", ".state", ".weights", "_last.weights",
+        "_best.weights", "_minloss.weights", "_ema.weights"};
+    const char tail[] = ".weights";
+    size_t end = sizeof(tail) - 1, digits = strspn(suffix + (len > 0), "0123456789");
+
+    for (size_t i = 0; i < QD_LEN(names); i++)
+        if (strlen(names[i]) == len && memcmp(names[i], suffix, len) == 0)
+            return true;
+    return len > end + 1 && suffix[0] == '_' && digits == len - end - 1 &&
+           memcmp(suffix + len - end, tail, end) == 0;
+}
+
 static int refuse_old(const struct qd_train *t, const char *path, struct qd_error *err)
 {
     struct stat st;
@@ -217,6 +232,7 @@ int qd_files_begin(struct qd_train *t, struct qd_error *err)
             qd_warn("'%s' is not there: the run begins anew", state);
         }
     }
+    qd_io_sweep(t->o.prefix, written_here);
     if (qd_cfg_save(t->m->cfg, cfg, true, err) < 0 || open_log(t, log, err) < 0)
         goto end;
     /* a run that cannot save says so now; one that goes on has nothing to save yet */

@@ -125,18 +125,48 @@ status 0 'goes on after it' train e -r -E 0 -N .9 -n $((n + 2))
 stdout_has "# resumed after iteration $n:"
 ok 'two more lines' test "$(grep -vc '^#' e.log)" -eq $((n + 2))
 
-# SIGKILL at any moment.
-status 0 'the whole run' train f -n 120 -E 50 -K 4
-killed=0
-for t in .05 .1 .15 .2 .1 .25; do
-    start g -r -n 120 -E 50 -K 4
-    sleep $t
-    kill -9 $pid 2>/dev/null && killed=$((killed + 1))
-    wait $pid
+# SIGKILL at 20 random moments; with a state every other iteration many fall into a save.  A run
+# that was done before it was killed begins anew under another name, so that all 20 hit.
+n=300
+: "${QD_KILL_SEED:=1}"
+diag "moments by seed $QD_KILL_SEED"
+status 0 'the whole run' train f -n $n -E 150 -K 2
+awk -v s="$QD_KILL_SEED" 'BEGIN { srand(s); while (i++ < 60) printf "%.3f\n", .01 + .2 * rand() }' \
+    >moments
+killed=0 runs=1 cut=0 most=0
+while [ $killed -lt 20 ] && read -r t; do
+    start g$runs -r -n $n -E 150 -K 2
+    sleep "$t"
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    case $? in
+    137) killed=$((killed + 1)) ;;
+    0) runs=$((runs + 1)) ;;
+    *) cp g$runs.out failed ;;
+    esac
+    left=$(find . -name "g$runs[._]*.tmp-*" | wc -l)
+    [ "$left" -eq 0 ] || cut=$((cut + 1))
+    [ "$left" -le $most ] || most=$left
+done <moments
+diag "$killed kills in $runs runs, $cut of them within a save"
+ok '20 kills of a running program' test $killed -eq 20
+ok 'no other end' test ! -e failed
+ok 'what a cut save leaves does not pile up' test $most -le 1
+mkdir g1.cfg.tmp-Folder
+for f in g1.weights.backup g1.weights.tmp-abc g1.notes.tmp-abcdef g1_x.weights.tmp-abcdef \
+    g11.state.tmp-abcdef g1.state.tmp-abc_ef; do
+    : >"$f"
 done
-ok 'killed' test $killed -gt 0
-status 0 'the rest' train g -r -n 120 -E 50 -K 4
-same_run f g
+: >g1.state.tmp-aB3dEf
+: >g1_17.weights.tmp-aB3dEf
+i=0
+while [ $((i += 1)) -le $runs ]; do
+    status 0 'the rest' train g$i -r -n $n -E 150 -K 2
+    same_run f g$i
+done
+ok 'files of others stay' test "$(find . -name 'g1*' \( -name '*.tmp-*' -o -name '*.backup' \) |
+    sort | tr '\n' ' ')" = './g1.cfg.tmp-Folder ./g1.notes.tmp-abcdef ./g1.state.tmp-abc_ef '\
+'./g1.weights.backup ./g1.weights.tmp-abc ./g11.state.tmp-abcdef ./g1_x.weights.tmp-abcdef '
 
 # A disk that is full while the run goes on.
 status 0 'the first half' train h -n 12

@@ -144,14 +144,14 @@ while [ $killed -lt 20 ] && read -r t; do
     0) runs=$((runs + 1)) ;;
     *) cp g$runs.out failed ;;
     esac
-    left=$(find . -name "g$runs[._]*.tmp-*" | wc -l)
+    left=$(find . -name "g${runs}[._]*.tmp-*" | wc -l)
     [ "$left" -eq 0 ] || cut=$((cut + 1))
-    [ "$left" -le $most ] || most=$left
+    [ "$left" -le "$most" ] || most=$left
 done <moments
 diag "$killed kills in $runs runs, $cut of them within a save"
 ok '20 kills of a running program' test $killed -eq 20
 ok 'no other end' test ! -e failed
-ok 'what a cut save leaves does not pile up' test $most -le 1
+ok 'what a cut save leaves does not pile up' test "$most" -le 1
 mkdir g1.cfg.tmp-Folder
 for f in g1.weights.backup g1.weights.tmp-abc g1.notes.tmp-abcdef g1_x.weights.tmp-abcdef \
     g11.state.tmp-abcdef g1.state.tmp-abc_ef; do

@@ -79,25 +79,65 @@ static int run(struct qd_model *m, const struct qd_train_opts *o, double *norm)
     return n;
 }
 
+/* Layers of every kind that mixes pixels, channels or layers, two heads, no batch-norm. */
+static const char mixed[] =
+    "[convolutional]\nfilters=8\nsize=3\nstride=2\npad=1\nactivation=leaky\n"
+    "[convolutional]\nfilters=8\nsize=3\npad=1\ngroups=8\nactivation=mish\n"
+    "[convolutional]\nfilters=8\nsize=1\nactivation=linear\n"
+    "[shortcut]\nfrom=-3\nactivation=leaky\n"
+    "[maxpool]\nsize=2\nstride=2\n"
+    "[convolutional]\nfilters=12\nsize=3\npad=1\nactivation=swish\n"
+    "[maxpool]\nsize=2\nstride=2\n"
+    "[convolutional]\nfilters=16\nsize=1\nactivation=linear\n"
+    "[yolo]\nmask=1,2\nanchors=6,6, 10,14, 20,18\nclasses=3\nnum=3\niou_loss=giou\n"
+    "[route]\nlayers=-3\n[upsample]\nstride=2\n[route]\nlayers=-1,4\n"
+    "[convolutional]\nfilters=8\nsize=1\nactivation=linear\n"
+    "[yolo]\nmask=0\nanchors=6,6, 10,14, 20,18\nclasses=3\nnum=3\njitter=.1\n";
+
+static struct qd_model *mixed_model(int parts)
+{
+    struct qd_error err = {0};
+    char s[2400];
+
+    snprintf(s, sizeof(s),
+        "[net]\nwidth=32\nheight=32\nchannels=3\nbatch=8\nmax_batches=20\nlearning_rate=.001\n"
+        "burn_in=5\nmomentum=.9\ndecay=.0005\nmosaic=1\nhue=.1\nsubdivisions=%d\n%s",
+        parts, mixed);
+    struct qd_cfg *cfg = qd_cfg_parse(s, strlen(s), "t.cfg", &err);
+    struct qd_model *m = cfg ? qd_model_new(cfg, &err) : NULL;
+    OK(m != NULL, "model: %s", err.msg);
+    qd_model_randomize(m, 1);
+    return m;
+}
+
 /* Without batch-norm the parts of a batch add up to the batch. */
 static void parts(void)
 {
     struct qd_train_opts o = QD_TRAIN_OPTS_INIT;
-    struct qd_model *a = model(""), *b = model("subdivisions=4\n");
-    double na = 0, nb = 0, most = 0;
+    struct qd_model *whole = mixed_model(1), *start = mixed_model(1);
+    double norm = 0;
 
     o.data = data;
     o.prefix = prefix;
     o.force = true;
-    OK(run(a, &o, &na) == 3, "3 iterations");
-    OK(run(b, &o, &nb) == 3, "3 in parts");
-    NEAR(na, nb, 0, 1e-4, "norms of gradients");
-    for (size_t i = 0; i < a->graph->nparams; i++)
-        most = fmax(most, fabs((double)a->params[i] - (double)b->params[i]));
-    NEAR(most, 0, 1e-5, 0, "the same parameters");
-    OK(a->seen == 24, "images are counted");
-    qd_model_free(a);
-    qd_model_free(b);
+    OK(run(whole, &o, &norm) == 20, "20 iterations");
+    OK(whole->seen == 160, "images are counted");
+    for (int n = 2; n <= 8; n *= 2) {
+        struct qd_model *m = mixed_model(n);
+        double other = 0, apart = 0, moved = 0;
+        OK(run(m, &o, &other) == 20, "20 in %d parts", n);
+        NEAR(other, norm, 0, 1e-4, "%d parts: norm of the gradient", n);
+        for (size_t i = 0; i < m->graph->nparams; i++) {
+            apart = fmax(apart, fabs((double)m->params[i] - (double)whole->params[i]));
+            moved = fmax(moved, fabs((double)m->params[i] - (double)start->params[i]));
+        }
+        OK(apart <= 1e-5 && moved > .01, "%d parts: the same parameters (%.2g of %.2g)", n, apart,
+            moved);
+        OK(m->seen == 160, "%d parts: images are counted", n);
+        qd_model_free(m);
+    }
+    qd_model_free(whole);
+    qd_model_free(start);
 }
 
 static void refuses(const char *more, void (*change)(struct qd_train_opts *), const char *message)

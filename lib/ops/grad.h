@@ -90,7 +90,38 @@ struct qd_grad_ops {
     /* depthwise blur, transposed */
     void (*blur)(const struct qd_tensor *dy, const struct qd_tensor *din, const float *kernel,
         const int r_s_pad[3], bool fresh);
+    /* to = from * mask, which is 0 with probability p, else 1 / (1 - p), and a function of the
+     * seed, the row and the place in the row alone; same shape, to may be from. */
+    void (*thin)(const struct qd_tensor *from, const struct qd_tensor *to, float p, uint64_t seed);
 };
+
+/*
+ * The mask of thin: value i of row r (n * h + y) stays unless qd_thin_hash(i, qd_thin_row(seed, r))
+ * >> 8 is less than p * 2^24.
+ */
+struct qd_thin_key {
+    uint32_t add, flip;
+};
+
+static inline struct qd_thin_key qd_thin_row(uint64_t seed, long row)
+{
+    uint64_t z = seed + ((uint64_t)row + 1) * 0x9e3779b97f4a7c15u; /* splitmix64 */
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    z ^= z >> 31;
+    return (struct qd_thin_key){(uint32_t)z, (uint32_t)(z >> 32)};
+}
+
+/* The finalizer of MurmurHash3 (Appleby), which operations on vectors of uint32 can do as well. */
+static inline uint32_t qd_thin_hash(uint32_t i, struct qd_thin_key k)
+{
+    uint32_t h = (i + k.add) * 0x9e3779b1u ^ k.flip;
+
+    h = (h ^ h >> 16) * 0x85ebca6bu;
+    h = (h ^ h >> 13) * 0xc2b2ae35u;
+    return h ^ h >> 16;
+}
 
 /* Whether f'(x) follows from y = f(x) alone (darknet.md 2.0, those marked (y) but swish). */
 bool qd_act_from_output(enum qd_act a);

@@ -253,6 +253,22 @@ static void ref_softmax(const struct qd_tensor *p, const struct qd_tensor *dy,
     }
 }
 
+static void ref_thin(
+    const struct qd_tensor *from, const struct qd_tensor *to, float p, uint64_t seed)
+{
+    const uint32_t limit = (uint32_t)((double)p * 0x1p24);
+    const float scale = p < 1 ? 1 / (1 - p) : 0;
+
+    FOR_PIXELS(to, n, y, x)
+    {
+        const struct qd_thin_key key = qd_thin_row(seed, (long)n * to->h + y);
+        for (int c = 0; c < to->c; c++) {
+            uint32_t h = qd_thin_hash((uint32_t)x * (uint32_t)to->c + (uint32_t)c, key);
+            qd_at(to, n, y, x)[c] = h >> 8 < limit ? 0 : qd_at(from, n, y, x)[c] * scale;
+        }
+    }
+}
+
 void qd_grad_elt__ref(struct qd_grad_ops *g)
 {
     g->bias = ref_bias;
@@ -264,4 +280,5 @@ void qd_grad_elt__ref(struct qd_grad_ops *g)
     g->dot = ref_dot;
     g->gate = ref_gate;
     g->softmax = ref_softmax;
+    g->thin = ref_thin;
 }

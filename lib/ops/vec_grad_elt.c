@@ -372,6 +372,67 @@ static void vec_softmax(const struct qd_tensor *p, const struct qd_tensor *dy,
     start(&j, softmax_rows);
 }
 
+/* ---- dropout --------------------------------------------------------------------------------- */
+
+struct thin {
+    struct job j;
+    vu limit;
+    uint64_t seed;
+};
+
+/* qd_thin_hash of VW places from i on */
+QD_ALWAYS_INLINE vu thin_hash(uint32_t i, struct qd_thin_key k)
+{
+    vu h = (vu){0};
+
+    UNROLL_ALL
+    for (int lane = 0; lane < VW; lane++)
+        h[lane] = (uint32_t)lane;
+    h = (h + (i + k.add)) * 0x9e3779b1u ^ k.flip;
+    h = (h ^ h >> 16) * 0x85ebca6bu;
+    h = (h ^ h >> 13) * 0xc2b2ae35u;
+    return h ^ h >> 16;
+}
+
+static void thin_run(const struct run *u, const struct thin *t, struct qd_thin_key key)
+{
+    const struct run r = *u; /* what the stores cannot have changed */
+    const vi limit = (vi)t->limit;
+    const vf scale = vf_set(t->j.scale);
+
+    for (int x = 0; x < r.pixels; x++)
+        for (size_t i = 0; i < r.n; i += VW) {
+            int left = (int)QD_MIN(r.n - i, VW);
+            vu h = thin_hash((uint32_t)((size_t)x * r.n + i), key) >> 8; /* fits a signed number */
+            vf v = vf_load_n(r.p + (size_t)x * r.dp + i, left) * scale;
+            vf_store_n(r.q + (size_t)x * r.dq + i, vf_select((vi)h < limit, vf_zero(), v), left);
+        }
+}
+
+static void thin_rows(void *ctx, int chunk, int thread)
+{
+    const struct thin *t = ctx;
+    const struct job *j = &t->j;
+
+    (void)thread;
+    QD_FOR_ROWS(j->q, j->chunks, chunk, n, y)
+    {
+        struct run u = row_run(j->p, j->q, n, y);
+        flatten(&u, false);
+        thin_run(&u, t, qd_thin_row(t->seed, (long)n * j->q->h + y));
+    }
+}
+
+static void vec_thin(
+    const struct qd_tensor *from, const struct qd_tensor *to, float p, uint64_t seed)
+{
+    struct thin t = {.j = {.p = from, .q = to, .scale = p < 1 ? 1 / (1 - p) : 0}, .seed = seed};
+
+    t.limit = (vu){0} + (uint32_t)((double)p * 0x1p24);
+    t.j.chunks = qd_row_chunks(to);
+    qd_par(t.j.chunks, thin_rows, &t);
+}
+
 void QD_VEC(qd_grad_elt)(struct qd_grad_ops *g)
 {
     g->act = vec_act;
@@ -379,4 +440,5 @@ void QD_VEC(qd_grad_elt)(struct qd_grad_ops *g)
     g->add = vec_add;
     g->gate = vec_gate;
     g->softmax = vec_softmax;
+    g->thin = vec_thin;
 }

@@ -360,6 +360,25 @@ static double loss_softmax(const struct test *t)
     return sum;
 }
 
+/* ---- dropout --------------------------------------------------------------------------------- */
+
+/* The mask is the same there and back. */
+static void call_thin(const struct qd_grad_ops *g, const struct test *t)
+{
+    g->thin(&t->src[DY].t, &t->src[DY].t, t->variant ? 1 : .4f, 77);
+}
+
+static void forward_thin(const struct qd_ops *o, const struct test *t, const struct qd_tensor *x,
+    const struct qd_tensor *out)
+{
+    qd_grad_ops_of(o)->thin(x, out, t->variant ? 1 : .4f, 77);
+}
+
+static double loss_thin(const struct test *t)
+{
+    return loss_of(t, forward_thin);
+}
+
 static const struct op ops[] = {
     {"bias", 1, false, 1.f / 128, 1e-6, 1e-5, bias_shape, NULL, call_bias, loss_bias},
     {"bn", 2 * QD_LEN(bn_acts), true, 1e-5f, 1e-5, 1e-5, bn_shape, bn_prepare, call_bn, loss_bn},
@@ -371,6 +390,7 @@ static const struct op ops[] = {
     {"gate", 9, false, 1.f / 128, 1e-6, 1e-5, gate_shape, NULL, call_gate, loss_gate},
     {"softmax", 2, false, 1e-5f, 1e-5, 1e-5, softmax_shape, softmax_prepare, call_softmax,
         loss_softmax},
+    {"thin", 2, true, 1.f / 128, 1e-5, 0, same_shape, NULL, call_thin, loss_thin},
 };
 
 int main(void)

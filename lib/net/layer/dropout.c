@@ -63,7 +63,7 @@ static void train_need(
 
 struct job {
     const struct qd_layer *l;
-    const struct qd_tensor *value; /* forward: multiplied, backward: put back */
+    const struct qd_tensor *value; /* forward: multiplied */
     const struct qd_tensor *dout;  /* NULL in forward */
     struct qd_tensor whole, factor;
     uint64_t seed;
@@ -120,30 +120,19 @@ static void block_image(void *ctx, int n, int thread)
         f[i] *= (float)all / (float)left;
 }
 
-/* One row of one image; the same numbers there and back. */
-static void row(void *ctx, int chunk, int thread)
+/* One row of one image times the factors of its blocks; back: of the gradient, and the whole values
+ * are put back. */
+static void block_row(void *ctx, int chunk, int thread)
 {
     const struct job *j = ctx;
-    const struct dropout *v = j->l->priv;
-    struct qd_rng r = qd_rng_new(j->seed, (uint64_t)chunk);
-    const float scale = v->p < 1 ? 1 / (1 - v->p) : 0;
     int n = chunk / j->l->h, y = chunk % j->l->h;
 
     (void)thread;
     for (int x = 0; x < j->l->w; x++) {
-        float *value = qd_at(j->value, n, y, x), *whole = qd_at(&j->whole, n, y, x);
         const float *factor = qd_at(&j->factor, n, y, x);
-        float *dout = j->dout ? qd_at(j->dout, n, y, x) : NULL;
-        for (int c = 0; c < j->l->c; c++) {
-            float f = v->block ? factor[c] : qd_rng_float(&r) < v->p ? 0 : scale;
-            if (dout) {
-                dout[c] *= f;
-                value[c] = whole[c];
-            } else {
-                whole[c] = value[c];
-                value[c] *= f;
-            }
-        }
+        float *to = qd_at(j->dout ? j->dout : j->value, n, y, x);
+        for (int c = 0; c < j->l->c; c++)
+            to[c] *= factor[c];
     }
 }
 
@@ -153,16 +142,25 @@ static void train_forward(struct qd_layer *l, const struct qd_train_pass *p)
     struct job j = job_of(l, p);
 
     j.dout = NULL;
-    if (v->block)
+    p->ops->copy(p->out, &j.whole);
+    if (v->block) {
         qd_par(p->n, block_image, &j);
-    qd_par(p->n * l->h, row, &j);
+        qd_par(p->n * l->h, block_row, &j);
+    } else {
+        p->grad->thin(&j.whole, p->out, v->p, p->seed);
+    }
 }
 
 static void backward(struct qd_layer *l, const struct qd_train_pass *p)
 {
+    const struct dropout *v = l->priv;
     struct job j = job_of(l, p);
 
-    qd_par(p->n * l->h, row, &j);
+    if (v->block)
+        qd_par(p->n * l->h, block_row, &j);
+    else
+        p->grad->thin(p->dout, p->dout, v->p, p->seed);
+    p->ops->copy(&j.whole, p->out);
 }
 
 const struct qd_layer_type qd_type_dropout = {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/mem.h"
 
 static atomic_long total;   /* allocations so far */
 static atomic_long fail_at; /* the value of 'total' that fails; 0: none */
@@ -25,12 +26,12 @@ long qd_alloc_count(void)
     return atomic_load(&total);
 }
 
-/* More than the machine has would not fail here but kill the process later: refuse it. */
+/* More than there is would not fail here but kill the process later: refuse it. */
 static bool beyond_memory(size_t bytes)
 {
-    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    size_t memory = qd_memory();
 
-    return pages > 0 && page > 0 && bytes / (size_t)page >= (size_t)pages;
+    return memory && bytes >= memory;
 }
 
 /*

@@ -620,6 +620,30 @@ void qd_train_free(struct qd_train *t);
 const char *qd_train_header(void);
 const char *qd_train_text(const struct qd_train_row *row, char *buf, size_t size);
 
+struct qd_trial_opts {
+    int batch;     /* images of a step; 0: 1 */
+    int w, h;      /* input size; 0: the model's */
+    uint64_t seed; /* of images and truths */
+    bool timing;   /* measure every layer (qd_trial_layer) */
+};
+struct qd_trial_layer {
+    uint64_t macs;                  /* of an image, forward */
+    double forward_ms, backward_ms; /* of the last step, with .timing */
+};
+struct qd_trial;
+/*
+ * Training steps on made-up images and truths, to measure what they take: forward, losses,
+ * backward, update by the cfg's optimizer at a rate that changes nothing.  The model is borrowed.
+ */
+struct qd_trial *qd_trial_new(
+    struct qd_model *m, const struct qd_trial_opts *opts, struct qd_error *err) QD_MUSTCHECK;
+void qd_trial_free(struct qd_trial *t);
+/* One step.  Numbers that are not finite are QD_EDIVERGED. */
+int qd_trial_step(struct qd_trial *t, struct qd_error *err) QD_MUSTCHECK;
+void qd_trial_layer(const struct qd_trial *t, int layer, struct qd_trial_layer *out);
+/* Bytes of all that a step takes, the model's parameters included. */
+size_t qd_trial_memory(const struct qd_trial *t);
+
 struct qd_top {
     long images;
     double top1, top5; /* shares of the images */

@@ -8,6 +8,7 @@
 #include "net/train_net.h"
 
 #include <limits.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "base/par.h"
@@ -18,6 +19,7 @@ struct tstep {
     bool wanted;  /* the gradient of this layer's output is wanted */
     int born[8];  /* gradient roots to prepare before backward of this layer, -1 ends */
     bool zero[8]; /* all of them, else only the border */
+    double ms[2]; /* of the last passes, forward and backward, with timing */
 };
 
 struct qd_train_net {
@@ -400,6 +402,23 @@ static void forward_layer(struct qd_train_net *t, int i, uint64_t seed)
     }
 }
 
+static double now_ms(const struct qd_train_net *t)
+{
+    struct timespec c;
+
+    if (!t->opts.timing)
+        return 0;
+    clock_gettime(CLOCK_MONOTONIC, &c);
+    return (double)c.tv_sec * 1e3 + (double)c.tv_nsec * 1e-6;
+}
+
+void qd_train_net_layer_ms(
+    const struct qd_train_net *t, int layer, double *forward, double *backward)
+{
+    *forward = t->step[layer].ms[0];
+    *backward = t->step[layer].ms[1];
+}
+
 void qd_train_net_forward(struct qd_train_net *t, uint64_t seed)
 {
     int limit = qd_par_limit(t->threads);
@@ -410,8 +429,11 @@ void qd_train_net_forward(struct qd_train_net *t, uint64_t seed)
             l->type->train_pack(l, t->grad, t->model->params, t->step[i].pass.packed);
     }
     t->stale = false;
-    for (int i = 0; i < t->graph->nlayers; i++)
+    for (int i = 0; i < t->graph->nlayers; i++) {
+        double begin = now_ms(t);
         forward_layer(t, i, seed);
+        t->step[i].ms[0] = now_ms(t) - begin;
+    }
     qd_par_limit(limit);
 }
 
@@ -441,9 +463,11 @@ void qd_train_net_backward(struct qd_train_net *t)
     for (int i = t->graph->nlayers - 1; i >= 0; i--) {
         struct qd_layer *l = &t->graph->layer[i];
         struct tstep *s = &t->step[i];
+        double begin = now_ms(t);
         prepare_gradients(t, s);
         if (s->runs && l->type->backward)
             l->type->backward(l, &s->pass);
+        s->ms[1] = now_ms(t) - begin;
     }
     qd_par_limit(limit);
 }

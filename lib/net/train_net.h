@@ -17,6 +17,7 @@ struct qd_train_net_opts {
     int w, h;          /* 0: the model's */
     int frozen;        /* layers 0 .. frozen-1 do not learn, their statistics stay */
     float bn_momentum; /* of the running statistics, in [0, 1) */
+    bool timing;       /* measure every layer (qd_train_net_layer_ms) */
 };
 
 struct qd_train_net *qd_train_net_new(
@@ -43,5 +44,8 @@ void qd_train_net_forward(struct qd_train_net *t, uint64_t seed);
 void qd_train_net_backward(struct qd_train_net *t);
 /* The parameters have changed: pack them again. */
 void qd_train_net_updated(struct qd_train_net *t);
+/* Milliseconds of the last passes in a layer (needs .timing). */
+void qd_train_net_layer_ms(
+    const struct qd_train_net *t, int layer, double *forward, double *backward);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/par.h"
 
 static double now(void)
@@ -29,57 +30,21 @@ static int part(const struct qd_train *t)
 
 /* ---- the net --------------------------------------------------------------------------------- */
 
-static void drop_net(struct qd_train *t)
-{
-    for (int i = 0; i < t->nheads; i++)
-        qd_loss_free(t->head[i].loss);
-    t->nheads = 0;
-    qd_train_net_free(t->net);
-    t->net = NULL;
-}
-
-static int add_head(struct qd_train *t, const struct qd_layer *l, struct qd_error *err)
-{
-    struct qd_loss_opts opts = QD_LOSS_OPTS_INIT;
-    struct qd_train_head *h = &t->head[t->nheads];
-
-    if (t->nheads == QD_TRAIN_HEADS)
-        return qd_error_set(err, QD_EUNSUP, "the net has more than %d heads", QD_TRAIN_HEADS);
-    if (l->type->head) /* targets of classifiers are smoothed with the images */
-        opts.variant = t->o.loss;
-    *h = (struct qd_train_head){.layer = l, .source = l->in[0]};
-    if (h->source < 0)
-        return qd_error_set(err, QD_EUNSUP, "layer %d [%s] reads the image: nothing learns",
-            l->index, l->type->section);
-    h->loss = qd_loss_new(l, &opts, part(t), err);
-    if (!h->loss)
-        return -1;
-    t->nheads++;
-    return qd_train_net_loss_at(t->net, h->source, err);
-}
-
 /* Plan for inputs of w x h and for what is frozen in iteration n, if that is not there already. */
 static int plan(struct qd_train *t, int w, int h, uint64_t n, struct qd_error *err)
 {
     int frozen = qd_optim_frozen(t->optim, n);
-    const struct qd_train_net_opts opts = {part(t), w, h, frozen, t->r.bn_momentum};
+    const struct qd_learner_opts opts = {.net = {.batch = part(t),
+                                             .w = w,
+                                             .h = h,
+                                             .frozen = frozen,
+                                             .bn_momentum = t->r.bn_momentum},
+        .loss = t->o.loss};
 
-    if (t->net && t->w == w && t->h == h && t->frozen == frozen)
+    if (t->learner.net && t->w == w && t->h == h && t->frozen == frozen)
         return 0;
-    drop_net(t);
-    t->net = qd_train_net_new(t->m, &opts, err);
-    if (!t->net)
+    if (qd_learner_make(&t->learner, t->m, &opts, err) < 0)
         return -1;
-    const struct qd_graph *g = qd_train_net_graph(t->net);
-    for (int i = 0; i < g->nlayers; i++)
-        if (qd_loss_wanted(&g->layer[i]) && add_head(t, &g->layer[i], err) < 0)
-            return -1;
-    if (qd_train_net_ready(t->net, err) < 0)
-        return -1;
-    for (int i = 0; i < t->nheads; i++)
-        if (!qd_train_net_gradient(t->net, t->head[i].source))
-            return qd_error_set(err, QD_EARG, "nothing below layer %d [%s] learns",
-                t->head[i].layer->index, t->head[i].layer->type->section);
     t->w = w;
     t->h = h;
     t->frozen = frozen;
@@ -171,21 +136,14 @@ static int build(struct qd_train *t, struct qd_error *err)
     /* scores are computed on two images now: what fails must not fail after hours */
     if (t->sets.valid && qd_score_run(t, 2, &value, &net, err) < 0)
         return -1;
-    t->memory = qd_train_net_bytes(t->net) + floats * blocks * sizeof(float) + net +
+    t->memory = qd_train_net_bytes(t->learner.net) + floats * blocks * sizeof(float) + net +
                 qd_loader_memory(&lo, t->sets.classes) + t->o.cache;
     return 0;
 }
 
-static size_t physical(void)
-{
-    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-
-    return pages > 0 && size > 0 ? (size_t)pages * (size_t)size : 0;
-}
-
 static int check_memory(const struct qd_train *t, struct qd_error *err)
 {
-    size_t have = physical();
+    size_t have = qd_memory();
 
     if (!have || t->memory <= have)
         return 0;
@@ -207,7 +165,7 @@ static int start(struct qd_train *t, struct qd_error *err)
         qd_files_begin(t, err) < 0)
         return -1;
     qd_recipe_warn(t->m);
-    qd_train_net_updated(t->net);
+    qd_train_net_updated(t->learner.net);
     struct qd_loader_opts lo = loader_opts(t); /* from where the state says */
     t->loader = qd_loader_new(t->sets.train, &lo, err);
     if (!t->loader)
@@ -241,7 +199,7 @@ void qd_train_free(struct qd_train *t)
     if (!t)
         return;
     qd_loader_free(t->loader);
-    drop_net(t);
+    qd_learner_drop(&t->learner);
     qd_optim_free(t->optim);
     qd_sets_close(&t->sets);
     qd_free(t->ema);
@@ -268,24 +226,12 @@ void qd_train_info(const struct qd_train *t, struct qd_train_info *info)
         .iterations = t->r.iterations,
         .resumed = t->resumed,
         .memory = t->memory,
-        .physical = physical(),
+        .physical = qd_memory(),
         .eval_every = eval_every(t)};
 }
 
 /* ---- one part of a batch -----------------------------------------------------------------------
  */
-
-static void put_input(const struct qd_train *t, const struct qd_batch *b)
-{
-    const struct qd_tensor *in = qd_train_net_value(t->net, -1);
-    const float *from = b->pixels;
-    bool dense = qd_tensor_dense_rows(in);
-    size_t pixel = (size_t)b->c, run = dense ? pixel * (size_t)b->w : pixel;
-
-    for (int i = 0; i < b->n * b->h; i++)
-        for (int x = 0; x < (dense ? 1 : b->w); x++, from += run)
-            memcpy(qd_at(in, i / b->h, i % b->h, x), from, run * sizeof(float));
-}
 
 static bool finite_row(const struct qd_tensor *v, int n, int y)
 {
@@ -307,17 +253,17 @@ static bool finite_tensor(const struct qd_tensor *v)
 /* NaN: name the first layer where it shows, in parameters, outputs, or gradients. */
 static int diverged(struct qd_train *t, struct qd_error *err)
 {
-    const struct qd_graph *g = qd_train_net_graph(t->net);
+    const struct qd_graph *g = qd_train_net_graph(t->learner.net);
     const char *what = "parameters";
     int at = qd_block_blame(g, t->m->params, false);
 
     for (int i = 0; at < 0 && i < g->nlayers; i++)
-        if (!finite_tensor(qd_train_net_value(t->net, i))) {
+        if (!finite_tensor(qd_train_net_value(t->learner.net, i))) {
             at = i;
             what = "outputs";
         }
     if (at < 0) {
-        at = qd_block_blame(g, qd_train_net_grads(t->net), true);
+        at = qd_block_blame(g, qd_train_net_grads(t->learner.net), true);
         what = "gradients";
     }
     if (err)
@@ -329,32 +275,16 @@ static int diverged(struct qd_train *t, struct qd_error *err)
         (unsigned long long)t->n + 1, what, at, at < 0 ? "?" : g->layer[at].type->section);
 }
 
-static void add_parts(struct qd_loss_parts *sum, const struct qd_loss_parts *p)
-{
-    sum->cost += p->cost;
-    sum->box += p->box;
-    sum->obj += p->obj;
-    sum->cls += p->cls;
-}
-
 static int run_part(struct qd_train *t, const struct qd_batch *b, struct qd_error *err)
 {
-    uint64_t seen = t->n * (uint64_t)t->r.batch;
+    uint64_t seen = (t->n + 1) * (uint64_t)t->r.batch;
+    uint64_t seed = t->o.seed ^ (b->number + 1) * 0xd1342543de82ef95u;
+    const struct qd_learner_truth truth = {b->labels, b->target, seen};
 
-    put_input(t, b);
-    qd_train_net_forward(t->net, t->o.seed ^ (b->number + 1) * 0xd1342543de82ef95u);
-    for (int i = 0; i < t->nheads; i++) {
-        struct qd_train_head *h = &t->head[i];
-        struct qd_loss_parts parts;
-        const struct qd_loss_in in = {qd_train_net_value(t->net, h->source),
-            qd_train_net_gradient(t->net, h->source), b->labels, b->target,
-            seen + (uint64_t)t->r.batch};
-        if (qd_loss_run(h->loss, &in, &parts, err) < 0)
-            return err->code == QD_EDIVERGED ? diverged(t, err) : -1;
-        add_parts(&h->parts, &parts);
-    }
-    qd_train_net_backward(t->net);
-    return 0;
+    qd_learner_input(&t->learner, b->pixels);
+    if (qd_learner_pass(&t->learner, &truth, seed, err) == 0)
+        return 0;
+    return err->code == QD_EDIVERGED ? diverged(t, err) : -1;
 }
 
 /* All parts of a batch; *epoch gets where the batch began. */
@@ -369,8 +299,8 @@ static int run_batch(struct qd_train *t, double *epoch, struct qd_error *err)
             *epoch = b->epoch;
             if (plan(t, b->w, b->h, t->n + 1, err) < 0)
                 return -1;
-            for (int i = 0; i < t->nheads; i++)
-                t->head[i].parts = (struct qd_loss_parts){0};
+            for (int i = 0; i < t->learner.nheads; i++)
+                t->learner.head[i].parts = (struct qd_loss_parts){0};
         }
         if (run_part(t, b, err) < 0)
             return -1;
@@ -405,19 +335,19 @@ static void average(struct qd_train *t)
     if (t->n < end)
         return;
     memcpy(t->m->params, t->ema, bytes);
-    qd_train_net_updated(t->net);
+    qd_train_net_updated(t->learner.net);
     t->ema_done = true;
 }
 
 static void fill_row(struct qd_train *t, struct qd_train_row *row, const struct qd_update *u)
 {
-    double by = 1. / ((double)t->nheads * t->r.batch);
+    double by = 1. / ((double)t->learner.nheads * t->r.batch);
 
-    for (int i = 0; i < t->nheads; i++) {
-        row->loss += t->head[i].parts.cost * by;
-        row->box += t->head[i].parts.box * by;
-        row->obj += t->head[i].parts.obj * by;
-        row->cls += t->head[i].parts.cls * by;
+    for (int i = 0; i < t->learner.nheads; i++) {
+        row->loss += t->learner.head[i].parts.cost * by;
+        row->box += t->learner.head[i].parts.box * by;
+        row->obj += t->learner.head[i].parts.obj * by;
+        row->cls += t->learner.head[i].parts.cls * by;
     }
     t->avg = t->n == 1 ? row->loss : .9 * t->avg + .1 * row->loss;
     row->avg = t->avg;
@@ -477,12 +407,12 @@ static int step(struct qd_train *t, struct qd_train_row *row, struct qd_error *e
         return -1;
     struct qd_update u = {
         .n = t->n + 1, .lr = qd_schedule_rate(&t->r.schedule, t->n + 1), .images = t->r.batch};
-    float *grads = qd_train_net_grads(t->net);
+    float *grads = qd_train_net_grads(t->learner.net);
     u.norm = qd_optim_norm(t->optim, grads, u.n, u.images);
     if (!isfinite(u.norm))
         return diverged(t, err);
     qd_optim_step(t->optim, t->m->params, grads, &u);
-    qd_train_net_updated(t->net);
+    qd_train_net_updated(t->learner.net);
     t->n++;
     average(t);
     fill_row(t, row, &u);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the files of a training run share: recipe.c (what the cfg says), files.c (what it writes),
- * evaluate.c (scores), train.c (the loop). */
+ * evaluate.c (scores), learner.c (one pass), train.c (the loop); trial.c makes steps without all
+ * that, to measure them. */
 #ifndef QD_TRAIN_H
 #define QD_TRAIN_H
 
@@ -42,6 +43,13 @@ struct qd_train_head {
     struct qd_loss_parts parts; /* sums over an iteration */
 };
 
+/* The net and the losses of its heads. */
+struct qd_learner {
+    struct qd_train_net *net;
+    struct qd_train_head head[QD_TRAIN_HEADS];
+    int nheads;
+};
+
 struct qd_train {
     struct qd_model *m;
     struct qd_train_opts o; /* strings are copies in the arena */
@@ -49,10 +57,8 @@ struct qd_train {
     struct qd_recipe r;
     struct qd_sets sets;
     struct qd_loader *loader;
-    struct qd_train_net *net;
+    struct qd_learner learner;
     int w, h, frozen; /* that the net was planned for */
-    struct qd_train_head head[QD_TRAIN_HEADS];
-    int nheads;
     struct qd_optim *optim;
     float *ema; /* or NULL */
     uint64_t ema_updates;
@@ -84,6 +90,28 @@ char *qd_recipe_text(const struct qd_train *t, struct qd_error *err) QD_MUSTCHEC
 /* A qd_loader_size_fn; ctx is a struct qd_scale. */
 void qd_scale_size(void *ctx, uint64_t iteration, int *w, int *h);
 void qd_scale_largest(const struct qd_scale *s, int *w, int *h);
+
+/* ---- learner.c ---- */
+
+struct qd_learner_opts {
+    struct qd_train_net_opts net;
+    const char *loss; /* variant for detection heads; NULL: darknet's */
+};
+/* Plan and allocate, in place of what was there; drop it in any case. */
+int qd_learner_make(struct qd_learner *l, struct qd_model *m, const struct qd_learner_opts *o,
+    struct qd_error *err) QD_MUSTCHECK;
+void qd_learner_drop(struct qd_learner *l);
+/* The images of a pass: [batch][h][w][c]. */
+void qd_learner_input(struct qd_learner *l, const float *pixels);
+struct qd_learner_truth { /* as in struct qd_loss_in */
+    const struct qd_labels *labels;
+    const float *target;
+    uint64_t seen;
+};
+/* Forward, losses, backward: gradients and parts of the losses are added to those that are there.
+ */
+int qd_learner_pass(struct qd_learner *l, const struct qd_learner_truth *truth, uint64_t seed,
+    struct qd_error *err) QD_MUSTCHECK;
 
 /* ---- files.c ---- */
 

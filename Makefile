@@ -51,7 +51,8 @@ VEC_SRC := $(wildcard lib/ops/vec_*.c)
 LIB_OBJ = $(LIB_SRC:%.c=$O/%.o) $(foreach i,$(ISAS),$(VEC_SRC:%.c=$O/%.$i.o))
 CMDS := $(basename $(notdir $(wildcard cmd/qd-*.c)))
 CMD_SHARED := $(filter-out $(wildcard cmd/qd-*.c),$(wildcard cmd/*.c))
-BINS = $(CMDS:%=$O/bin/%)
+SCRIPTS := $(basename $(notdir $(wildcard cmd/qd-*.sh)))
+BINS = $(CMDS:%=$O/bin/%) $(SCRIPTS:%=$O/bin/%)
 LIB = $O/lib/libqd.a
 
 .PHONY: all lib demo check check-long asan tsan bench fuzz lint install uninstall installcheck \
@@ -59,7 +60,7 @@ LIB = $O/lib/libqd.a
 .SECONDARY:
 all: $(BINS) $(LIB)
 lib: $(LIB)
-$(CMDS): %: $O/bin/%
+$(CMDS) $(SCRIPTS): %: $O/bin/%
 
 $(LIB): $(LIB_OBJ)
 	$(call say,AR,$@)
@@ -70,6 +71,12 @@ $O/bin/%: $O/cmd/%.o $(CMD_SHARED:%.c=$O/%.o) $(LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$Q$(CC) $(QD_CFLAGS) $(LDFLAGS) -o $@ $^ $(QD_LIBS)
+
+# A command that is a script.
+$O/bin/%: cmd/%.sh Makefile
+	$(call say,SH,$@)
+	@mkdir -p $(@D)
+	$Qsed 's/@VERSION@/$(VERSION)/' $< >$@.tmp && chmod 755 $@.tmp && mv -f $@.tmp $@
 
 # The reference kernels are the specification: no contraction, so that every compiler agrees.
 $O/lib/ops/ref_%.o: QD_CFLAGS += -ffp-contract=off
@@ -120,7 +127,7 @@ install: all
 
 # Removes what install put there, and nothing else.
 uninstall:
-	rm -f $(CMDS:%=$(DESTDIR)$(BINDIR)/%) $(DESTDIR)$(LIBDIR)/libqd.a
+	rm -f $(BINS:$O/bin/%=$(DESTDIR)$(BINDIR)/%) $(DESTDIR)$(LIBDIR)/libqd.a
 	rm -f $(DESTDIR)$(INCLUDEDIR)/qd.h $(DESTDIR)$(LIBDIR)/pkgconfig/qd.pc
 	rm -f $(foreach s,1 3 5 7,$(PAGES$s:man/%=$(DESTDIR)$(MANDIR)/man$s/%))
 	rm -f $(CFG_FILES:cfg/%=$(DESTDIR)$(DATADIR)/cfg/%)

@@ -57,7 +57,7 @@ for c in $commands; do
 
     # A file that is missing, in the form that each command needs to get that far.
     case $c in
-    qd-toy | qd-anchors | qd-import) continue ;; # reads no network; the rest is in its own test
+    qd-toy | qd-anchors | qd-import | qd-plot) continue ;; # reads no network; the rest is in its own test
     qd-info | qd-bench) set -- -c none.cfg ;;
     qd-detect | qd-classify) set -- -c none.cfg -w none.weights x.jpg ;;
     qd-train) set -- -c none.cfg -w none.weights -d tiny.data -o run ;;

@@ -6,8 +6,9 @@
 [ -n "${QD_STAGE:-}" ] || skip_all 'only for make installcheck'
 prefix=$QD_STAGE$QD_PREFIX
 
-for f in "$QD_ROOT"/cmd/qd-*.c; do
-    ok "$(basename "$f" .c) is installed" test -x "$prefix/bin/$(basename "$f" .c)"
+for f in "$QD_ROOT"/cmd/qd-*.c "$QD_ROOT"/cmd/qd-*.sh; do
+    c=$(basename "${f%.*}")
+    ok "$c is installed" test -x "$prefix/bin/$c"
 done
 for f in "$QD_ROOT"/cfg/*.cfg; do
     cmp -s "$f" "$prefix/share/qd/cfg/${f##*/}" || echo "$f"

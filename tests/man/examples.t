@@ -42,6 +42,14 @@ for page in man/*.[1-9] README.md; do
             fi
             ;;
         esac
+        case $line in
+        qd-plot*)
+            if ! command -v gnuplot >/dev/null; then
+                skip 2 "$(basename "$page") $n: gnuplot is not installed"
+                continue
+            fi
+            ;;
+        esac
         # What goes wrong before a pipe does not show in the status, but it is not silent.
         status 0 "$(basename "$page") $n: $line" sh -c "$line" </dev/null
         stderr_is '' 'silently'

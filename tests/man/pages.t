@@ -78,7 +78,7 @@ ok 'the program of libqd(3) compiles' "${CC:-cc}" -std=c11 -Wall -Wextra -Werror
 
 # Every command is in qd(7), and qd(7) names no other.
 grep -oE '^\.It Xr qd-[a-z-]+ 1' "$man/qd.7" | cut -d ' ' -f 3 | sort >named
-(cd "$QD_ROOT/cmd" && ls qd-*.c) | sed 's/\.c$//' | sort >commands
+(cd "$QD_ROOT/cmd" && ls qd-*.c qd-*.sh) | sed 's/\.[a-z]*$//' | sort >commands
 same_bytes named commands 'qd(7) names the commands'
 (cd "$QD_ROOT/cfg" && ls ./*.cfg) | sed 's,^\./,,; s,\.cfg$,,' >shipped
 while read -r name; do

@@ -8,7 +8,7 @@ dirs="$QD_ROOT/lib $QD_ROOT/cmd $QD_ROOT/tests"
 find $dirs -name '*.[ch]' | sort >c_files
 find "$QD_ROOT/tests" "$QD_ROOT/scripts" "$QD_ROOT/.ci" -type f \
     ! -path '*/corpus/*' -exec grep -l '^#!/bin/sh\|^# SPDX' {} + | sort >sh_files
-find "$QD_ROOT/tests" -name '*.t' | sort >>sh_files
+find "$QD_ROOT/tests" "$QD_ROOT/cmd" \( -name '*.t' -o -name '*.sh' \) | sort >>sh_files
 
 # clean NAME: passes if the file bad is empty.
 clean()

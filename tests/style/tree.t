@@ -40,9 +40,9 @@ ok 'folders of lib' sh -c 'cat bad; [ ! -s bad ]'
 awk 'END { exit NR > 250 }' "$QD_ROOT/Makefile"
 ok 'the Makefile has at most 250 lines' test $? -eq 0
 
-for f in "$QD_ROOT"/cmd/qd-*.c; do
+for f in "$QD_ROOT"/cmd/qd-*.c "$QD_ROOT"/cmd/qd-*.sh; do
     [ -f "$f" ] || continue
-    c=$(basename "$f" .c)
+    c=$(basename "${f%.*}")
     page=$QD_ROOT/man/$c.1
     ok "$c has a page" test -f "$page"
     ok "$c has a test" test -f "$QD_ROOT/tests/cli/$c.t"

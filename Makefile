@@ -112,9 +112,10 @@ PAGES5 = $(wildcard man/*.5)
 PAGES7 = $(wildcard man/*.7)
 CFG_FILES = $(wildcard cfg/*.cfg)
 DATA_FILES = $(filter-out data/README.md,$(wildcard data/*.*))
+RECIPES = $(wildcard scripts/recipes/*.mk)
 install: all
 	mkdir -p $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)
-	mkdir -p $(DESTDIR)$(DATADIR)/cfg $(DESTDIR)$(DATADIR)/data
+	mkdir -p $(DESTDIR)$(DATADIR)/cfg $(DESTDIR)$(DATADIR)/data $(DESTDIR)$(DATADIR)/recipes
 	install -m 755 $(BINS) $(DESTDIR)$(BINDIR)
 	install -m 644 $(LIB) $(DESTDIR)$(LIBDIR)
 	install -m 644 lib/qd.h $(DESTDIR)$(INCLUDEDIR)
@@ -124,6 +125,7 @@ install: all
 	  install -m 644 $(PAGES$s) $(DESTDIR)$(MANDIR)/man$s &&)) true
 	$(if $(CFG_FILES),install -m 644 $(CFG_FILES) $(DESTDIR)$(DATADIR)/cfg)
 	$(if $(DATA_FILES),install -m 644 $(DATA_FILES) $(DESTDIR)$(DATADIR)/data)
+	$(if $(RECIPES),install -m 644 $(RECIPES) $(DESTDIR)$(DATADIR)/recipes)
 
 # Removes what install put there, and nothing else.
 uninstall:
@@ -132,6 +134,7 @@ uninstall:
 	rm -f $(foreach s,1 3 5 7,$(PAGES$s:man/%=$(DESTDIR)$(MANDIR)/man$s/%))
 	rm -f $(CFG_FILES:cfg/%=$(DESTDIR)$(DATADIR)/cfg/%)
 	rm -f $(DATA_FILES:data/%=$(DESTDIR)$(DATADIR)/data/%)
+	rm -f $(RECIPES:scripts/recipes/%=$(DESTDIR)$(DATADIR)/recipes/%)
 
 # What is committed, as one file.
 dist:

@@ -108,18 +108,24 @@ struct qd_train_pass {
     const struct qd_tensor *const *din; /* [nin] */
     const bool *fresh;                  /* [nin] din[k] holds nothing yet: write, do not add */
     const bool *placed;                 /* CONCAT: source k lies in 'out' already, din[k] in dout */
+    bool untouched;                     /* as in struct qd_train_need */
     float *params; /* the model's block: running statistics are updated in train_forward */
     float *grads;  /* the same layout, added to; NULL: this layer is frozen */
-    float *packed, *saved, *work; /* as train_need asked; 64-byte aligned */
-    float bn_momentum;            /* running = momentum * running + (1 - momentum) * batch */
-    uint64_t seed;                /* of this pass and layer, for random masks */
+    float *packed, *turned, *saved, *work; /* as train_need asked; 64-byte aligned */
+    float bn_momentum; /* running = momentum * running + (1 - momentum) * batch */
+    uint64_t seed;     /* of this pass and layer, for random masks */
 };
 
 struct qd_train_need {
-    size_t packed; /* floats, written by train_pack after every update */
-    size_t saved;  /* floats that live from train_forward to backward */
-    size_t work;   /* floats of scratch */
-    int border;    /* pixels of zero border that backward reads around dout */
+    bool untouched;     /* asked with it: the layer changes its input in place, and backward of no
+                           layer before it reads that again, so that it need not be put back */
+    bool no_in, no_out; /* backward does not look at in[], at out */
+    size_t packed;      /* floats, written by train_pack after every update */
+    size_t turned;      /* the same for backward, written by train_turn; 0 where no gradient of the
+                           input is wanted */
+    size_t saved;       /* floats that live from train_forward to backward */
+    size_t work;        /* floats of scratch */
+    int border;         /* pixels of zero border that backward reads around dout */
 };
 
 /* What a detection head gives, one call for each (box, class) with score > thresh.
@@ -159,7 +165,8 @@ struct qd_layer_type {
     /* Whether this layer can run with that tail.  NULL: never. */
     bool (*absorb)(const struct qd_layer *l, const struct qd_ops *ops, const struct qd_fuse *f);
     /*
-     * Training.  train_need NULL: nothing needed; train_pack NULL: nothing to pack.  train_forward
+     * Training.  train_need NULL: nothing needed; train_pack NULL: nothing to pack.  A type with
+     * train_turn does not look at 'packed' in backward.  train_forward
      * NULL: what forward does is right for training too (aliases and slices: nothing runs).
      * backward NULL: an alias or slice needs none; any other layer then cannot be trained through,
      * and building a net for training fails with that message.
@@ -168,6 +175,8 @@ struct qd_layer_type {
         struct qd_layer *l, const struct qd_grad_ops *g, int n, struct qd_train_need *need);
     void (*train_pack)(
         struct qd_layer *l, const struct qd_grad_ops *g, const float *params, float *packed);
+    void (*train_turn)(
+        struct qd_layer *l, const struct qd_grad_ops *g, const float *params, float *turned);
     void (*train_forward)(struct qd_layer *l, const struct qd_train_pass *p);
     void (*backward)(struct qd_layer *l, const struct qd_train_pass *p);
     /* Detection heads only: what kind of head, and the boxes of image n from the raw tensor. */

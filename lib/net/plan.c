@@ -171,41 +171,25 @@ static void lifetimes(struct qd_plan *p, const struct qd_graph *g, bool keep_all
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-static bool meet(const struct qd_value *a, const struct qd_value *b)
+static bool meet(const struct qd_span *a, const struct qd_span *b)
 {
     return a->first <= b->last && b->first <= a->last;
 }
 
-/* The lowest offset at which root v fits beside the n roots in 'placed', which ascend by offset. */
-static size_t lowest_fit(const struct qd_plan *p, const int *placed, int n, int v)
+/* The lowest offset at which 'v' fits beside the n spans in 'placed', which ascend by offset. */
+static size_t lowest_fit(const struct qd_span *s, const int *placed, int n, const struct qd_span *v)
 {
     size_t at = 0;
 
     for (int k = 0; k < n; k++) {
-        const struct qd_value *o = &p->value[placed[k]];
-        if (!meet(o, &p->value[v]))
+        const struct qd_span *o = &s[placed[k]];
+        if (!meet(o, v))
             continue;
-        if (o->offset >= at + p->value[v].floats)
+        if (o->offset >= at + v->floats)
             break;
         at = QD_MAX(at, o->offset + o->floats);
     }
     return at;
-}
-
-static int shape_roots(
-    struct qd_plan *p, const struct qd_graph *g, const int *order, int n, struct qd_error *err)
-{
-    for (int k = 0; k < n; k++) {
-        int v = order[k];
-        const struct qd_layer *l = v ? &g->layer[v - 1] : NULL;
-        int nhwc[4] = {p->batch, l ? l->h : g->h, l ? l->w : g->w, l ? l->c : g->c};
-        struct qd_value *r = &p->value[v];
-        if (!qd_tensor_shape(&r->t, nhwc, r->border, &r->floats))
-            return qd_error_at(err, QD_ENOMEM, qd_cfg_name(g->cfg), l ? l->line : 0,
-                "a tensor of %d x %d x %d x %d is too large", nhwc[0], nhwc[1], nhwc[2], nhwc[3]);
-        r->floats = qd_round_up(r->floats, QD_ALIGN / sizeof(float));
-    }
-    return 0;
 }
 
 static void insert(int *list, int n, int at, int v)
@@ -214,48 +198,93 @@ static void insert(int *list, int n, int at, int v)
     list[at] = v;
 }
 
-/* Roots that share memory with another one must have their border zeroed in every pass. */
-static void find_alone(struct qd_plan *p, const int *placed, int n)
+static void find_alone(struct qd_span *s, const int *placed, int n)
 {
     size_t end = 0; /* of everything before */
 
     for (int k = 0; k < n; k++) {
-        struct qd_value *r = &p->value[placed[k]];
-        r->alone = r->offset >= end &&
-                   (k + 1 == n || p->value[placed[k + 1]].offset >= r->offset + r->floats);
+        struct qd_span *r = &s[placed[k]];
+        r->alone =
+            r->offset >= end && (k + 1 == n || s[placed[k + 1]].offset >= r->offset + r->floats);
         end = QD_MAX(end, r->offset + r->floats);
     }
 }
 
 /* Largest first, each at the lowest free place: the usual heuristic for packing by lifetime. */
-int qd_plan_allocate(struct qd_plan *p, const struct qd_graph *g, int *list, struct qd_error *err)
+int qd_span_place(struct qd_span *s, int n, size_t *floats, struct qd_error *err)
 {
-    int n = 0, *placed = list + p->nvalues;
+    int *list = qd_alloc(2 * (size_t)n, sizeof(*list), err), *placed = list + n;
+    int ret = 0;
 
-    for (int v = 0; v < p->nvalues; v++)
-        if (p->value[v].parent == v && !p->value[v].none && p->value[v].first != INT_MAX)
-            list[n++] = v;
-    if (shape_roots(p, g, list, n, err) < 0)
+    if (!list)
         return -1;
-    for (int k = 1; k < n; k++) {
-        int v = list[k], j = k;
-        for (; j > 0 && p->value[list[j - 1]].floats < p->value[v].floats; j--)
-            list[j] = list[j - 1];
-        list[j] = v;
-    }
     for (int k = 0; k < n; k++) {
-        struct qd_value *r = &p->value[list[k]];
+        int j = k;
+        for (; j > 0 && s[list[j - 1]].floats < s[k].floats; j--)
+            list[j] = list[j - 1];
+        list[j] = k;
+    }
+    *floats = 0;
+    for (int k = 0; ret == 0 && k < n; k++) {
+        struct qd_span *r = &s[list[k]];
         size_t end;
         int j = 0;
-        r->offset = lowest_fit(p, placed, k, list[k]);
+        r->floats = qd_round_up(r->floats, QD_ALIGN / sizeof(float));
+        r->offset = lowest_fit(s, placed, k, r);
         if (!qd_add_size(r->offset, r->floats, &end))
-            return qd_error_nomem(err, SIZE_MAX);
-        p->floats = QD_MAX(p->floats, end);
-        while (j < k && p->value[placed[j]].offset <= r->offset)
+            ret = qd_error_nomem(err, SIZE_MAX);
+        *floats = QD_MAX(*floats, end);
+        while (j < k && s[placed[j]].offset <= r->offset)
             j++;
         insert(placed, k, j, list[k]);
     }
-    find_alone(p, placed, n);
+    find_alone(s, placed, n);
+    qd_free(list);
+    return ret;
+}
+
+static bool lives(const struct qd_plan *p, int v)
+{
+    return p->value[v].parent == v && !p->value[v].none && p->value[v].first != INT_MAX;
+}
+
+int qd_plan_shape(struct qd_plan *p, const struct qd_graph *g, struct qd_error *err)
+{
+    for (int v = 0; v < p->nvalues; v++) {
+        const struct qd_layer *l = v ? &g->layer[v - 1] : NULL;
+        int nhwc[4] = {p->batch, l ? l->h : g->h, l ? l->w : g->w, l ? l->c : g->c};
+        struct qd_value *r = &p->value[v];
+        if (!lives(p, v))
+            continue;
+        if (!qd_tensor_shape(&r->t, nhwc, r->border, &r->floats))
+            return qd_error_at(err, QD_ENOMEM, qd_cfg_name(g->cfg), l ? l->line : 0,
+                "a tensor of %d x %d x %d x %d is too large", nhwc[0], nhwc[1], nhwc[2], nhwc[3]);
+        r->floats = qd_round_up(r->floats, QD_ALIGN / sizeof(float));
+    }
+    return 0;
+}
+
+/* Give the roots their offsets.  Those that share memory must have their border zeroed in every
+ * pass. */
+static int allocate(struct qd_plan *p, struct qd_arena *a, struct qd_error *err)
+{
+    struct qd_span *s = qd_arena_alloc(a, (size_t)p->nvalues, sizeof(*s), err);
+    int n = 0;
+
+    if (!s)
+        return -1;
+    for (int v = 0; v < p->nvalues; v++)
+        if (lives(p, v))
+            s[n++] =
+                (struct qd_span){p->value[v].floats, p->value[v].first, p->value[v].last, 0, false};
+    if (qd_span_place(s, n, &p->floats, err) < 0)
+        return -1;
+    for (int v = p->nvalues - 1; v >= 0; v--)
+        if (lives(p, v)) {
+            n--;
+            p->value[v].offset = s[n].offset;
+            p->value[v].alone = s[n].alone;
+        }
     return 0;
 }
 
@@ -265,12 +294,11 @@ int qd_plan_make(struct qd_plan *p, struct qd_graph *g, const struct qd_ops *ops
     bool keep_all, struct qd_arena *a, struct qd_error *err)
 {
     size_t n = (size_t)g->nlayers + 1;
-    int *list = qd_arena_alloc(a, 2 * n, sizeof(int), err); /* scratch of the allocation */
 
     *p = (struct qd_plan){.batch = batch, .nvalues = (int)n, .nsteps = g->nlayers};
     p->value = qd_arena_alloc(a, n, sizeof(*p->value), err);
     p->step = qd_arena_alloc(a, n, sizeof(*p->step), err);
-    if (!list || !p->value || !p->step)
+    if (!p->value || !p->step)
         return -1;
     for (int i = 0; i < g->nlayers; i++)
         for (int k = 0; k < g->layer[i].nin; k++)
@@ -288,7 +316,7 @@ int qd_plan_make(struct qd_plan *p, struct qd_graph *g, const struct qd_ops *ops
     for (int i = 0; i < g->nlayers && !keep_all; i++)
         fuse_layer(p, g, ops, &g->layer[i]);
     lifetimes(p, g, keep_all);
-    return qd_plan_allocate(p, g, list, err);
+    return qd_plan_shape(p, g, err) < 0 || allocate(p, a, err) < 0 ? -1 : 0;
 }
 
 void qd_plan_place(struct qd_plan *p, float *mem)

@@ -31,6 +31,17 @@ struct qd_step {
     bool *placed; /* CONCAT: see struct qd_pass */
 };
 
+/* A piece of memory that is in use from step 'first' to step 'last'. */
+struct qd_span {
+    size_t floats;
+    int first, last;
+    size_t offset; /* where it was placed */
+    bool alone;    /* nothing else lies there at any time */
+};
+/* Place n spans so that those that are in use at the same time do not overlap; *floats gets the end
+ * of the last.  Offsets are multiples of QD_ALIGN bytes. */
+int qd_span_place(struct qd_span *s, int n, size_t *floats, struct qd_error *err) QD_MUSTCHECK;
+
 struct qd_plan {
     int batch;
     int nvalues;
@@ -49,10 +60,8 @@ int qd_plan_make(struct qd_plan *p, struct qd_graph *g, const struct qd_ops *ops
     bool keep_all, struct qd_arena *a, struct qd_error *err) QD_MUSTCHECK;
 /* The root of a value; *from (or NULL) gets the value's first channel there. */
 int qd_plan_root(const struct qd_plan *p, int v, int *from);
-/* Shape all roots that live (first, last, border set) and give them offsets; 'list' is scratch for
- * 2 * nvalues numbers. */
-int qd_plan_allocate(
-    struct qd_plan *p, const struct qd_graph *g, int *list, struct qd_error *err) QD_MUSTCHECK;
+/* Shape all roots that live (first, last, border set). */
+int qd_plan_shape(struct qd_plan *p, const struct qd_graph *g, struct qd_error *err) QD_MUSTCHECK;
 /* Give the tensors of all values their addresses in the block 'mem' of p->floats floats. */
 void qd_plan_place(struct qd_plan *p, float *mem);
 

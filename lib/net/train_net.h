@@ -6,9 +6,11 @@
 #include "net/plan.h"
 
 /*
- * A net that learns: every activation is kept, every value has a gradient, and the parameters are
- * those of the model itself.  One step is forward, the losses (which write the gradients of the
- * heads), backward; then whoever owns the optimizer changes the parameters and says so.
+ * A net that learns, on the parameters of the model itself.  One step is forward, the losses (which
+ * read the outputs of some layers and write their gradients), backward; then whoever owns the
+ * optimizer changes the parameters and says so.  Values, gradients and what layers save share
+ * memory: a value is there until backward begins if qd_train_net_holds() it, a gradient only while
+ * backward needs it.
  */
 struct qd_train_net;
 
@@ -18,6 +20,9 @@ struct qd_train_net_opts {
     int frozen;        /* layers 0 .. frozen-1 do not learn, their statistics stay */
     float bn_momentum; /* of the running statistics, in [0, 1) */
     bool timing;       /* measure every layer (qd_train_net_layer_ms) */
+    bool repack;       /* parameters change after every pass: each layer packs its own when it runs,
+                          in memory for one */
+    bool keep;         /* values stay until the next forward pass, for tests */
 };
 
 struct qd_train_net *qd_train_net_new(
@@ -28,6 +33,9 @@ const struct qd_graph *qd_train_net_graph(const struct qd_train_net *t);
 /* The output of a layer (-1: the input) and its gradient, NULL when nothing below it learns. */
 const struct qd_tensor *qd_train_net_value(const struct qd_train_net *t, int layer);
 const struct qd_tensor *qd_train_net_gradient(const struct qd_train_net *t, int layer);
+/* Whether the output of a layer is there between forward and backward: those that a loss reads are,
+ * and those that no layer reads. */
+bool qd_train_net_holds(const struct qd_train_net *t, int layer);
 /* Gradients of all parameters, in the layout of the model's block; backward adds to them. */
 float *qd_train_net_grads(struct qd_train_net *t);
 /* Bytes of activations, gradients, packed parameters and scratch. */

@@ -38,7 +38,8 @@ static int plan(struct qd_train *t, int w, int h, uint64_t n, struct qd_error *e
                                              .w = w,
                                              .h = h,
                                              .frozen = frozen,
-                                             .bn_momentum = t->r.bn_momentum},
+                                             .bn_momentum = t->r.bn_momentum,
+                                             .repack = t->r.subdivisions == 1},
         .loss = t->o.loss};
 
     if (t->learner.net && t->w == w && t->h == h && t->frozen == frozen)
@@ -250,15 +251,17 @@ static bool finite_tensor(const struct qd_tensor *v)
     return true;
 }
 
-/* NaN: name the first layer where it shows, in parameters, outputs, or gradients. */
-static int diverged(struct qd_train *t, struct qd_error *err)
+/* NaN: name the first layer where it shows, in parameters, outputs, or gradients; 'passed':
+ * backward has used the memory of the outputs. */
+static int diverged(struct qd_train *t, bool passed, struct qd_error *err)
 {
     const struct qd_graph *g = qd_train_net_graph(t->learner.net);
     const char *what = "parameters";
     int at = qd_block_blame(g, t->m->params, false);
 
-    for (int i = 0; at < 0 && i < g->nlayers; i++)
-        if (!finite_tensor(qd_train_net_value(t->learner.net, i))) {
+    for (int i = 0; at < 0 && !passed && i < g->nlayers; i++)
+        if (qd_train_net_holds(t->learner.net, i) &&
+            !finite_tensor(qd_train_net_value(t->learner.net, i))) {
             at = i;
             what = "outputs";
         }
@@ -284,7 +287,7 @@ static int run_part(struct qd_train *t, const struct qd_batch *b, struct qd_erro
     qd_learner_input(&t->learner, b->pixels);
     if (qd_learner_pass(&t->learner, &truth, seed, err) == 0)
         return 0;
-    return err->code == QD_EDIVERGED ? diverged(t, err) : -1;
+    return err->code == QD_EDIVERGED ? diverged(t, false, err) : -1;
 }
 
 /* All parts of a batch; *epoch gets where the batch began. */
@@ -410,7 +413,7 @@ static int step(struct qd_train *t, struct qd_train_row *row, struct qd_error *e
     float *grads = qd_train_net_grads(t->learner.net);
     u.norm = qd_optim_norm(t->optim, grads, u.n, u.images);
     if (!isfinite(u.norm))
-        return diverged(t, err);
+        return diverged(t, true, err);
     qd_optim_step(t->optim, t->m->params, grads, &u);
     qd_train_net_updated(t->learner.net);
     t->n++;

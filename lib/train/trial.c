@@ -120,7 +120,8 @@ static int build(struct qd_trial *t, const struct qd_trial_opts *o, struct qd_er
                                           .h = o->h,
                                           .frozen = qd_optim_frozen(t->optim, late),
                                           .bn_momentum = .99f,
-                                          .timing = o->timing}};
+                                          .timing = o->timing,
+                                          .repack = true}};
     if (qd_learner_make(&t->learner, t->m, &l, err) < 0)
         return -1;
     if (t->learner.nheads == 0)

@@ -27,12 +27,14 @@ struct rig {
     const struct qd_graph *g;
     int first;     /* number of the first image */
     uint64_t seed; /* of input and loss */
+    bool share;    /* most gradients lie where values do until backward comes to them */
 };
 
 struct rig_opts {
     const char *override; /* "2.activation=mish", or NULL */
     int batch, first, frozen;
     bool branch; /* add a convolution that reads the first one, so that its gradient is not fresh */
+    bool share, repack;  /* as a run does: values die early, parameters are packed in every pass */
     const float *params; /* NULL: random ones */
     uint64_t seed;
 };
@@ -101,9 +103,13 @@ static inline bool rig_try(struct rig *r, const char *name, const struct rig_opt
 {
     struct qd_error err = {0};
     struct qd_cfg *cfg = rig_cfg(name, o->branch, &err);
-    struct qd_train_net_opts opts = {.batch = o->batch, .frozen = o->frozen, .bn_momentum = .75f};
+    struct qd_train_net_opts opts = {.batch = o->batch,
+        .frozen = o->frozen,
+        .bn_momentum = .75f,
+        .keep = !o->share,
+        .repack = o->repack};
 
-    *r = (struct rig){.first = o->first, .seed = o->seed};
+    *r = (struct rig){.first = o->first, .seed = o->seed, .share = o->share};
     if (!cfg || (o->override && qd_cfg_override(cfg, o->override, &err) < 0))
         rig_die(err.msg);
     r->m = qd_model_new(cfg, &err);
@@ -200,7 +206,7 @@ static inline const float *rig_gradients(struct rig *r)
     rig_forward(r);
     for (int i = 0; i < r->g->nlayers; i++) {
         const struct qd_tensor *d = qd_train_net_gradient(r->t, i);
-        if (d && d->data)
+        if (d && d->data && (!r->share || rig_is_output(r, i)))
             rig_spoil(d);
     }
     for (int i = 0; i < r->g->nlayers; i++) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a net that learns promises beyond its gradients (t_grad.c): the same bytes for every number
- * of threads, images that do not depend on their batch, frozen layers, statistics, masks, and no
- * allocation in a pass.
+ * of threads and however its memory is shared, images that do not depend on their batch, frozen
+ * layers, statistics, masks, and no allocation in a pass.
  */
 #include "net_rig.h"
 
@@ -109,6 +109,32 @@ static void threads(const char *name)
     qd_free(after);
     if (qd_threads_set(2, NULL) < 0)
         rig_die("threads");
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+/* Values that die early and parameters that are packed in every pass change no byte. */
+static void sharing(const char *name, bool branch, int frozen)
+{
+    struct rig_opts o = {.batch = 3, .seed = 1, .branch = branch, .frozen = frozen};
+    struct rig kept = rig_open(name, &o);
+    bool same = true;
+
+    o.share = o.repack = true;
+    o.params = kept.m->params;
+    struct rig shared = rig_open(name, &o);
+    size_t bytes = kept.g->nparams * sizeof(float);
+    OK(qd_train_net_bytes(shared.t) <= qd_train_net_bytes(kept.t), "%s: no more memory", name);
+    for (int pass = 0; pass < 3; pass++) {
+        kept.seed = shared.seed = (uint64_t)pass + 1;
+        same = same && memcmp(rig_gradients(&kept), rig_gradients(&shared), bytes) == 0;
+        same = same && memcmp(kept.m->params, shared.m->params, bytes) == 0;
+        double a = rig_loss(&kept), b = rig_loss(&shared);
+        same = same && memcmp(&a, &b, sizeof(a)) == 0;
+    }
+    OK(same, "%s: the same bytes in less memory", name);
+    rig_close(&kept);
+    rig_close(&shared);
 }
 
 /* ---- frozen layers --------------------------------------------------------------------------- */
@@ -334,6 +360,8 @@ int main(void)
         batches(names[i]);
         threads(names[i]);
         frozen_whole(names[i]);
+        sharing(names[i], false, 0);
+        sharing(names[i], true, 1);
     }
     frozen_part();
     statistics();

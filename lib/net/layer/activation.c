@@ -55,10 +55,13 @@ static void forward(struct qd_layer *l, const struct qd_pass *p)
 static void train_need(
     struct qd_layer *l, const struct qd_grad_ops *g, int n, struct qd_train_need *train)
 {
+    const struct activation *v = l->priv;
     struct qd_need forward_need = {0};
 
     need(l, qd_learn_ops(g), n, &forward_need);
     train->packed = forward_need.packed;
+    train->no_in = !qd_learn_keeps(v->act);
+    train->no_out = !qd_learn_reads_out(v->act);
 }
 
 static void train_pack(

@@ -2,7 +2,7 @@
 /*
  * [avgpool]: the mean over all pixels of each channel.
  */
-#include "net/layer/util.h"
+#include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
     QD_KEY_END,
@@ -34,5 +34,6 @@ const struct qd_layer_type qd_type_avgpool = {
     .keys = keys,
     .setup = setup,
     .forward = forward,
+    .train_need = qd_learn_need_none,
     .backward = backward,
 };

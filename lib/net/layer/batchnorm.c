@@ -42,6 +42,7 @@ static void train_need(
     (void)n;
     need->saved = qd_learn_bn_floats(l->c);
     need->work = qd_learn_bn_work(l->c);
+    need->no_out = true;
 }
 
 static void train_forward(struct qd_layer *l, const struct qd_train_pass *p)

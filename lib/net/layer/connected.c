@@ -69,6 +69,7 @@ const struct qd_layer_type qd_type_connected = {
     .absorb = qd_convlike_absorb,
     .train_need = qd_convlike_train_need,
     .train_pack = qd_convlike_train_pack,
+    .train_turn = qd_convlike_train_turn,
     .train_forward = qd_convlike_train_forward,
     .backward = qd_convlike_backward,
 };

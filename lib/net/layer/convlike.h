@@ -13,7 +13,6 @@ struct qd_convlike_train {
     struct qd_tensor sums;   /* shape of the convolution's output; no memory */
     struct qd_tensor dsharp; /* shape of the gradient of what the blur reads */
     size_t stats;            /* in 'saved', behind the sums */
-    size_t data;             /* the weights for the input's gradient in 'packed' */
     size_t scratch;          /* in 'work' during backward, behind dsharp */
 };
 
@@ -40,6 +39,8 @@ void qd_convlike_train_need(
     struct qd_layer *l, const struct qd_grad_ops *g, int n, struct qd_train_need *need);
 void qd_convlike_train_pack(
     struct qd_layer *l, const struct qd_grad_ops *g, const float *params, float *packed);
+void qd_convlike_train_turn(
+    struct qd_layer *l, const struct qd_grad_ops *g, const float *params, float *turned);
 void qd_convlike_train_forward(struct qd_layer *l, const struct qd_train_pass *p);
 void qd_convlike_backward(struct qd_layer *l, const struct qd_train_pass *p);
 

@@ -4,7 +4,8 @@
  * them, otherwise they go straight to the output.  Backward turns the gradient of the output into
  * that of the sums in place; behind a blur it does so in a tensor of its own.
  *
- * packed: what qd_convlike_need says, then the weights for the gradient of the input.
+ * packed: what qd_convlike_need says.
+ * turned: the weights for the gradient of the input.
  * saved:  [sums][statistics of batch normalization]
  * work:   [input of the blur, or its gradient][scratch of the operations]
  */
@@ -29,8 +30,8 @@ void qd_convlike_train_need(
 
     qd_convlike_need(l, qd_learn_ops(g), n, &forward);
     border = qd_conv_grad_border(&v->g);
-    t->data = forward.packed;
-    need->packed = qd_learn_sum(t->data, l->in[0] < 0 ? 0 : g->conv_packed(&v->g));
+    need->packed = forward.packed;
+    need->turned = l->in[0] < 0 ? 0 : g->conv_packed(&v->g);
     t->stats = qd_tensor_shape(&t->sums, nhwc, 0, &floats) ? qd_round_up(floats, 16) : SIZE_MAX;
     if (keeps(v))
         need->saved = qd_learn_sum(t->stats, v->bn ? qd_learn_bn_floats(v->g.k) : 0);
@@ -43,6 +44,7 @@ void qd_convlike_train_need(
         scratch = QD_MAX(scratch, qd_learn_bn_work(v->g.k));
     need->work = QD_MAX(forward.work, qd_learn_sum(t->scratch, scratch));
     need->border = v->blur.kind ? 0 : border;
+    need->no_out = keeps(v) || v->act == QD_LINEAR;
 }
 
 void qd_convlike_train_pack(
@@ -53,12 +55,19 @@ void qd_convlike_train_pack(
     const float *slope = qd_layer_values(l, params, "slopes");
     size_t bytes = (size_t)v->g.k * sizeof(float);
 
+    (void)g;
     v->kernel->pack(&v->g, weight, NULL, packed);
     memcpy(packed + v->bias, qd_layer_values(l, params, "biases"), bytes);
     if (slope)
         memcpy(packed + v->slope, slope, bytes);
-    if (l->in[0] >= 0)
-        g->conv_pack(&v->g, weight, packed + v->train.data);
+}
+
+void qd_convlike_train_turn(
+    struct qd_layer *l, const struct qd_grad_ops *g, const float *params, float *turned)
+{
+    const struct qd_convlike *v = l->priv;
+
+    g->conv_pack(&v->g, qd_layer_values(l, params, "weights"), turned);
 }
 
 void qd_convlike_train_forward(struct qd_layer *l, const struct qd_train_pass *p)
@@ -107,7 +116,7 @@ static void through_act(const struct qd_layer *l, const struct qd_train_pass *p,
         return;
     }
     if (keeps(v))
-        p->grad->act(&sums, dz, v->act, v->act == QD_PRELU ? p->packed + v->slope : NULL,
+        p->grad->act(&sums, dz, v->act, qd_layer_values(l, p->params, "slopes"),
             qd_learn_grads(l, p, "slopes"));
     else if (v->act != QD_LINEAR)
         p->grad->act_out(p->out, dz, v->act, NULL, NULL);
@@ -133,5 +142,5 @@ void qd_convlike_backward(struct qd_layer *l, const struct qd_train_pass *p)
     if (dweight)
         p->grad->conv_weights(&j, dweight);
     if (p->din[0])
-        p->grad->conv_data(&j, p->packed + v->train.data, p->din[0], p->fresh[0]);
+        p->grad->conv_data(&j, p->turned, p->din[0], p->fresh[0]);
 }

@@ -148,6 +148,7 @@ const struct qd_layer_type qd_type_crop = {
     .need = need,
     .pack = pack,
     .forward = forward,
+    .train_need = qd_learn_need_none,
     .train_forward = train_forward,
     .backward = backward,
 };

@@ -3,9 +3,11 @@
  * [dropout]: a layer of its own in every count, and at inference its input as it is (spec
  * darknet.md 2.9; Srivastava et al. 2014).  Training works in place, so that all who read the input
  * later see it thinned out, and backward puts the whole values back before those who read it
- * earlier get to work.  With dropblock=1 squares fall out (Ghiasi, Lin and Le 2018).
+ * earlier get to work, if there are any.  With dropblock=1 squares fall out (Ghiasi, Lin and Le
+ * 2018).
  *
- * saved: the values as they were, then with dropblock=1 the factor of each.
+ * saved: with dropblock=1 the factor of each value; then, where somebody reads them again, the
+ * values as they were.
  */
 #include "base/num.h"
 #include "base/par.h"
@@ -58,7 +60,8 @@ static void train_need(
     size_t floats = qd_learn_floats(n, l->h, l->w, l->c);
 
     (void)g;
-    need->saved = qd_learn_sum(floats, v->block ? floats : 0);
+    need->saved = qd_learn_sum(need->untouched ? 0 : floats, v->block ? floats : 0);
+    need->no_in = need->no_out = need->untouched;
 }
 
 struct job {
@@ -71,13 +74,14 @@ struct job {
 
 static struct job job_of(const struct qd_layer *l, const struct qd_train_pass *p)
 {
-    float *behind = p->saved + qd_learn_floats(p->n, l->h, l->w, l->c);
+    const struct dropout *v = l->priv;
+    size_t behind = v->block ? qd_learn_floats(p->n, l->h, l->w, l->c) : 0;
 
     return (struct job){.l = l,
         .value = p->out,
         .dout = p->dout,
-        .whole = qd_learn_dense(l, p->n, p->saved),
-        .factor = qd_learn_dense(l, p->n, behind),
+        .whole = qd_learn_dense(l, p->n, p->saved + behind),
+        .factor = qd_learn_dense(l, p->n, p->saved),
         .seed = p->seed};
 }
 
@@ -142,12 +146,13 @@ static void train_forward(struct qd_layer *l, const struct qd_train_pass *p)
     struct job j = job_of(l, p);
 
     j.dout = NULL;
-    p->ops->copy(p->out, &j.whole);
+    if (!p->untouched)
+        p->ops->copy(p->out, &j.whole);
     if (v->block) {
         qd_par(p->n, block_image, &j);
         qd_par(p->n * l->h, block_row, &j);
     } else {
-        p->grad->thin(&j.whole, p->out, v->p, p->seed);
+        p->grad->thin(p->out, p->out, v->p, p->seed);
     }
 }
 
@@ -160,7 +165,8 @@ static void backward(struct qd_layer *l, const struct qd_train_pass *p)
         qd_par(p->n * l->h, block_row, &j);
     else
         p->grad->thin(p->dout, p->dout, v->p, p->seed);
-    p->ops->copy(&j.whole, p->out);
+    if (!p->untouched)
+        p->ops->copy(&j.whole, p->out);
 }
 
 const struct qd_layer_type qd_type_dropout = {

@@ -71,6 +71,20 @@ bool qd_learn_keeps(enum qd_act act)
     return act != QD_LINEAR && !qd_act_from_output(act);
 }
 
+bool qd_learn_reads_out(enum qd_act act)
+{
+    return act != QD_LINEAR && qd_act_from_output(act);
+}
+
+void qd_learn_need_none(
+    struct qd_layer *l, const struct qd_grad_ops *g, int n, struct qd_train_need *need)
+{
+    (void)l;
+    (void)g;
+    (void)n;
+    need->no_in = need->no_out = true;
+}
+
 size_t qd_learn_saved(const struct qd_layer *l, enum qd_act act, int n)
 {
     return qd_learn_keeps(act) ? qd_learn_floats(n, l->h, l->w, l->c) : 0;

@@ -25,8 +25,13 @@ void qd_learn_clear(const struct qd_tensor *t);
 
 /* Whether the derivative of 'act' needs what was before it, so that this must be kept. */
 bool qd_learn_keeps(enum qd_act act);
+/* train_need of layers whose backward looks at gradients only. */
+void qd_learn_need_none(
+    struct qd_layer *l, const struct qd_grad_ops *g, int n, struct qd_train_need *need);
 /* For layers that end with an activation: floats of 'saved' at its start for what was before it. */
 size_t qd_learn_saved(const struct qd_layer *l, enum qd_act act, int n);
+/* Whether qd_learn_act_back() looks at the output. */
+bool qd_learn_reads_out(enum qd_act act);
 /* dout through the activation; 'saved' begins with what was before it where that is kept.  Not
  * for prelu. */
 void qd_learn_act_back(const struct qd_layer *l, const struct qd_train_pass *p, enum qd_act act);

@@ -3,6 +3,7 @@
  * [local_avgpool]: the mean of the cells of each window that lie inside the input (spec darknet.md
  * 2.3); windows as in [maxpool].
  */
+#include "net/layer/learn.h"
 #include "net/layer/pool.h"
 
 static const struct qd_cfg_key keys[] = {
@@ -45,5 +46,6 @@ const struct qd_layer_type qd_type_local_avgpool = {
     .priv_size = sizeof(struct qd_pool_geom),
     .setup = setup,
     .forward = forward,
+    .train_need = qd_learn_need_none,
     .backward = backward,
 };

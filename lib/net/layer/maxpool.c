@@ -114,6 +114,7 @@ static void train_need(
 
     need(l, qd_learn_ops(g), n, &forward_need); /* backward needs no more */
     train->work = forward_need.work;
+    train->no_out = true;
 }
 
 /* Which cells were the largest is found again from the input. */

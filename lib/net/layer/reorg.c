@@ -75,6 +75,7 @@ static void train_need(
 {
     (void)g;
     need->work = qd_learn_floats(n, l->ih, l->iw, l->ic);
+    need->no_in = need->no_out = true;
 }
 
 typedef void qd_reorg_fn(

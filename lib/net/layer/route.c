@@ -101,5 +101,6 @@ const struct qd_layer_type qd_type_route = {
     .priv_size = sizeof(struct route),
     .setup = setup,
     .forward = forward,
+    .train_need = qd_learn_need_none,
     .backward = backward,
 };

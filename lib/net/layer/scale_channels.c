@@ -62,6 +62,7 @@ static void train_need(
 
     (void)g;
     need->saved = qd_learn_saved(l, v->act, n);
+    need->no_out = !qd_learn_reads_out(v->act);
 }
 
 static void train_forward(struct qd_layer *l, const struct qd_train_pass *p)

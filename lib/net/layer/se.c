@@ -167,6 +167,7 @@ static void train_need(
         scratch = QD_MAX(scratch, g->conv_work(&f->g, qd_threads()));
     }
     train->saved = v->scratch;
+    train->no_out = true;
     train->work = QD_MAX(forward_need.work, qd_learn_sum(v->scratch, scratch));
 }
 

@@ -195,6 +195,8 @@ static void train_need(
     need(l, qd_learn_ops(g), n, &forward_need);
     train->packed = forward_need.packed;
     train->saved = qd_learn_saved(l, v->act, n);
+    train->no_in = !v->weighted;
+    train->no_out = !qd_learn_reads_out(v->act);
 }
 
 static void train_pack(

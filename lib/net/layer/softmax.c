@@ -87,6 +87,7 @@ static void train_need(
     struct qd_need forward_need = {0};
 
     need(l, qd_learn_ops(g), n, &forward_need);
+    train->no_in = true;
     if (forward_need.work)
         for (int i = 0; i < FLAT; i++)
             train->work = qd_learn_sum(train->work, qd_learn_floats(n, l->h, l->w, l->c));

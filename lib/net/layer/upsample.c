@@ -3,7 +3,7 @@
  * [upsample]: every pixel stride x stride times, or with a negative stride the sum of blocks (spec
  * darknet.md 2.6).
  */
-#include "net/layer/util.h"
+#include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
     QD_K_INT("stride", "2", -255, 255, "factor of both sides; negative: sum blocks of that side"),
@@ -64,5 +64,6 @@ const struct qd_layer_type qd_type_upsample = {
     .priv_size = sizeof(struct upsample),
     .setup = setup,
     .forward = forward,
+    .train_need = qd_learn_need_none,
     .backward = backward,
 };

@@ -58,6 +58,9 @@ int qd_augment_check(const struct qd_augment_opts *o, struct qd_error *err)
             return qd_error_set(err, QD_EARG, "augmentation: '%s' must be %g to %g, not %g",
                 ranges[i].name, (double)ranges[i].min, (double)ranges[i].max, (double)v);
     }
+    if (o->noise < 0 || o->noise > 127 || o->blur < 0)
+        return qd_error_set(
+            err, QD_EARG, "augmentation: gaussian_noise is 0 to 127 and blur not negative");
     if (o->min_crop < 0 || o->max_crop < 0 || o->max_boxes < 0)
         return qd_error_set(
             err, QD_EARG, "augmentation: min_crop, max_crop and max_boxes cannot be negative");

@@ -40,6 +40,8 @@ struct qd_augment_opts {
     /* darknet; 'fill' is what lies outside of an image */
     float jitter, resize; /* [0, 1); > 0 */
     bool mosaic_bound;
+    int blur;  /* 0: none, 1: often all but the objects, n > 1: also all of it, in a window of n */
+    int noise; /* with probability 1/2 normal noise of this deviation, of 255; [0, 127] */
     enum qd_fill fill;
     int max_boxes; /* of an image, a random choice of more; 0: all */
     /* classify */

@@ -10,6 +10,8 @@
 
 #include "data/sample.h"
 
+enum { BACKGROUND_BLUR = 17 }; /* window, pixels */
+
 /* Pixels of the original image that are cut off at each side, negative: added. */
 struct crop {
     int left, right, top, bottom;
@@ -142,6 +144,125 @@ static void set_outside(
         qd_image_mean(img, out->colour);
 }
 
+/* What blur and noise do to one source. */
+struct disturbance {
+    int blur; /* window, 0: none */
+    bool background, noise;
+};
+
+static struct disturbance draw_disturbance(const struct qd_augment_job *job)
+{
+    const struct qd_augment_opts *o = job->opts;
+    uint32_t blur = o->blur ? qd_rng_below(job->rng, 3) : 0;
+    struct disturbance d = {.background = blur == 1 || (blur && o->blur == 1)};
+
+    if (blur)
+        d.blur = d.background ? BACKGROUND_BLUR : o->blur;
+    d.noise = o->noise && qd_rng_below(job->rng, 2);
+    return d;
+}
+
+/* A box of a source in the net's input, in fractions of it, before it is cut off; win moves it. */
+static struct qd_edges place(const struct qd_augment_job *job, const struct qd_source *s,
+    const struct crop *c, const struct qd_box *box, const struct window *win)
+{
+    const struct qd_edges unit = {0, 0, 1, 1};
+    double w = job->dst.w, h = job->dst.h;
+    struct qd_edges e = qd_box_edges(box);
+
+    e.x0 = (e.x0 * s->w - c->left) / c->w;
+    e.x1 = (e.x1 * s->w - c->left) / c->w;
+    e.y0 = (e.y0 * s->h - c->top) / c->h;
+    e.y1 = (e.y1 * s->h - c->top) / c->h;
+    if (c->flip)
+        e = (struct qd_edges){1 - e.x1, e.y0, 1 - e.x0, e.y1};
+    qd_edges_clip(&e, &unit);
+    e.x0 += (win->to_x - win->x) / w;
+    e.x1 += (win->to_x - win->x) / w;
+    e.y0 += (win->to_y - win->y) / h;
+    e.y1 += (win->to_y - win->y) / h;
+    return e;
+}
+
+/* Take the pixels of a box from 'sharp' again; both are what the window shows. */
+static void restore_box(const struct qd_augment_job *job, const struct qd_edges *e,
+    const struct window *win, const float *sharp, float *px)
+{
+    int x0 = (int)(e->x0 * job->dst.w) - win->to_x, x1 = (int)(e->x1 * job->dst.w) - win->to_x;
+    int y0 = (int)(e->y0 * job->dst.h) - win->to_y, y1 = (int)(e->y1 * job->dst.h) - win->to_y;
+
+    x0 = QD_MAX(x0, 0);
+    x1 = QD_MIN(x1, win->w);
+    for (int y = QD_MAX(y0, 0); y < QD_MIN(y1, win->h) && x0 < x1; y++) {
+        size_t at = ((size_t)y * (size_t)win->w + (size_t)x0) * (size_t)job->dst.c;
+        memcpy(px + at, sharp + at, (size_t)(x1 - x0) * (size_t)job->dst.c * sizeof(float));
+    }
+}
+
+struct part {
+    const struct qd_source *s;
+    const struct crop *c;
+    const struct window *win;
+    struct disturbance d;
+};
+
+static int disturb(
+    const struct qd_augment_job *job, const struct part *p, float *px, struct qd_error *err)
+{
+    const int hwc[3] = {p->win->h, p->win->w, job->dst.c};
+    size_t n = (size_t)hwc[0] * (size_t)hwc[1] * (size_t)hwc[2];
+    float *sharp = NULL;
+
+    if (p->d.background) {
+        sharp = qd_alloc_raw(n, sizeof(float), err);
+        if (!sharp)
+            return -1;
+        memcpy(sharp, px, n * sizeof(float));
+    }
+    int ret = p->d.blur ? qd_blur(px, hwc, p->d.blur, err) : 0;
+    for (size_t i = 0; sharp && i < p->s->n; i++) {
+        struct qd_edges e = place(job, p->s, p->c, &p->s->label[i].box, p->win);
+        restore_box(job, &e, p->win, sharp, px);
+    }
+    if (ret == 0 && p->d.noise)
+        qd_noise(px, n, (float)job->opts->noise / 255, job->rng);
+    qd_free(sharp);
+    return ret;
+}
+
+static void merge(const float *px, const struct qd_pixels *to, float mix)
+{
+    for (int y = 0; y < to->h; y++) {
+        float *out = to->data + (size_t)y * to->row_stride;
+        for (int x = 0; x < to->w; x++, out += to->pixel_stride, px += to->c)
+            for (int k = 0; k < to->c; k++)
+                out[k] = mix > 0 ? out[k] + mix * (px[k] - out[k]) : px[k];
+    }
+}
+
+/* Resample; what is disturbed goes through pixels of its own. */
+static int sample(const struct qd_augment_job *job, const struct part *p,
+    const struct qd_sample_job *out, const double *const xy[2], struct qd_error *err)
+{
+    const struct qd_pixels *d = &out->dst;
+    struct qd_sample_job own = *out;
+
+    if (!p->d.blur && !p->d.noise)
+        return qd_sample_grid(out, xy[0], xy[1], err);
+    own.mix = 0;
+    own.dst.pixel_stride = (size_t)d->c;
+    own.dst.row_stride = (size_t)d->w * (size_t)d->c;
+    own.dst.data = qd_alloc_raw((size_t)d->h * own.dst.row_stride, sizeof(float), err);
+    int ret = -1;
+    if (own.dst.data && qd_sample_grid(&own, xy[0], xy[1], err) == 0 &&
+        disturb(job, p, own.dst.data, err) == 0) {
+        merge(own.dst.data, d, out->mix);
+        ret = 0;
+    }
+    qd_free(own.dst.data);
+    return ret;
+}
+
 /* Show the part of a source that its window asks for. */
 static int put_pixels(const struct qd_augment_job *job, const struct qd_source *s,
     const struct crop *c, const struct window *win, float mix, struct qd_error *err)
@@ -153,16 +274,18 @@ static int put_pixels(const struct qd_augment_job *job, const struct qd_source *
     struct qd_hsv hsv;
     double *x = qd_alloc_raw((size_t)win->w, sizeof(*x), err);
     double *y = qd_alloc_raw((size_t)win->h, sizeof(*y), err);
+    struct part part = {s, c, win, {0}};
     int ret = -1;
 
     if (draw_colours(job, &hsv))
         out.hsv = &hsv;
+    part.d = draw_disturbance(job);
     if (x && y) {
         out.dst = qd_pixels_part(&job->dst, win->to_x, win->to_y, win->w, win->h);
         set_outside(job, img, &out.outside);
         fill_axis(&ax, x);
         fill_axis(&ay, y);
-        ret = qd_sample_grid(&out, x, y, err);
+        ret = sample(job, &part, &out, (const double *const[]){x, y}, err);
     }
     qd_free(x);
     qd_free(y);
@@ -173,26 +296,14 @@ static int put_pixels(const struct qd_augment_job *job, const struct qd_source *
 static void put_boxes(const struct qd_augment_job *job, const struct qd_source *s,
     const struct crop *c, const struct window *win, struct qd_labels *labels)
 {
-    const struct qd_edges unit = {0, 0, 1, 1};
-    struct qd_edges limit = unit;
+    struct qd_edges limit = {0, 0, 1, 1};
     double w = job->dst.w, h = job->dst.h;
 
     if (job->opts->mosaic_bound)
         limit = (struct qd_edges){
             win->to_x / w, win->to_y / h, (win->to_x + win->w) / w, (win->to_y + win->h) / h};
     for (size_t i = 0; i < s->n; i++) {
-        struct qd_edges e = qd_box_edges(&s->label[i].box);
-        e.x0 = (e.x0 * s->w - c->left) / c->w;
-        e.x1 = (e.x1 * s->w - c->left) / c->w;
-        e.y0 = (e.y0 * s->h - c->top) / c->h;
-        e.y1 = (e.y1 * s->h - c->top) / c->h;
-        if (c->flip)
-            e = (struct qd_edges){1 - e.x1, e.y0, 1 - e.x0, e.y1};
-        qd_edges_clip(&e, &unit);
-        e.x0 += (win->to_x - win->x) / w;
-        e.x1 += (win->to_x - win->x) / w;
-        e.y0 += (win->to_y - win->y) / h;
-        e.y1 += (win->to_y - win->y) / h;
+        struct qd_edges e = place(job, s, c, &s->label[i].box, win);
         qd_edges_clip(&e, &limit);
         if ((e.x1 - e.x0) * w < 1 || (e.y1 - e.y0) * h < 1)
             continue;

@@ -6,6 +6,7 @@
 #ifndef QD_SAMPLE_H
 #define QD_SAMPLE_H
 
+#include "base/rng.h"
 #include "image/resize.h"
 
 /* A change of colours in hue, saturation and value.  With (h, s, v) of a pixel, all in 0..1:
@@ -22,6 +23,13 @@ struct qd_hsv {
 
 /* Change n pixels of c channels, 1 or 3, 'stride' floats apart. */
 void qd_hsv_apply(const struct qd_hsv *hsv, float *px, int n, int c, size_t stride);
+
+/* Blur dense pixels px[h][w][c] in place with a Gaussian window of size / 2 * 2 + 1 pixels, whose
+ * deviation is .3 (size / 2 - 1) + .8; lines go on mirrored, without their last pixel twice.  A
+ * size below 3 changes nothing. */
+int qd_blur(float *px, const int hwc[3], int size, struct qd_error *err) QD_MUSTCHECK;
+/* Add normal numbers of that deviation to n values, which stay in 0..1. */
+void qd_noise(float *px, size_t n, float deviation, struct qd_rng *r);
 
 /* What is read outside of the source: the nearest edge, or a colour of 0..1. */
 struct qd_outside {

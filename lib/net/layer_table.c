@@ -151,8 +151,10 @@ const struct qd_cfg_key qd_net_keys[] = {
     QD_K_FLOAT("exposure", "1", 0.01, 100, "augmentation: random brightness up to this factor"),
     QD_K_FLOAT("hue", "0", 0, 1, "augmentation: random hue, as a share of the circle"),
     QD_K_INT("flip", "1", 0, 1, "augmentation: random mirroring"),
-    QD_K_INT("blur", "0", 0, 1000, "augmentation: blur"),
-    QD_K_INT("gaussian_noise", "0", 0, 1000, "augmentation: noise"),
+    QD_K_INT("blur", "0", 0, 1000,
+        "augmentation of detectors: blur, 1 the background, more: the window"),
+    QD_K_INT(
+        "gaussian_noise", "0", 0, 1000, "augmentation of detectors: deviation of noise, of 255"),
     QD_K_INT("mixup", "0", 0, 4, "augmentation: two images in one"),
     QD_K_INT("cutmix", "0", 0, 1, "augmentation: a part of one image in another"),
     QD_K_INT("mosaic", "0", 0, 1, "augmentation: four images in one"),

@@ -13,7 +13,7 @@
 
 static struct qd_train_opts train = QD_TRAIN_OPTS_INIT;
 static int epochs, max_batches, batch, subdivisions, seed = 1, pretrained, eval_every = -1;
-static int save_every, state_every = 100, workers = -1, cache_mb;
+static int save_every = -1, state_every, workers = -1, cache_mb;
 static int rules = QD_RULES_DARKNET, optimizer, augmentation, bad = QD_BAD_FAIL;
 
 static const struct cmd_opt opts[] = {CMD_OPT_CFG_NEEDED, CMD_OPT_WEIGHTS,
@@ -48,10 +48,10 @@ static const struct cmd_opt opts[] = {CMD_OPT_CFG_NEEDED, CMD_OPT_WEIGHTS,
     {'E', "eval-every", CMD_INT, &eval_every, "N",
         "score valid= every N iterations, 0: never [4 epochs, at least 100]", 0, 2147483647, false},
     {'x', "rules", CMD_CHOICE, &rules, "darknet|voc07|voc12|coco", "of that score", 0, 0, false},
-    {'k', "save-every", CMD_INT, &save_every, "N", "keep numbered weights, 0: none", 0, 2147483647,
-        false},
-    {'K', "state-every", CMD_INT, &state_every, "N", "save what --resume needs", 1, 2147483647,
-        false},
+    {'k', "save-every", CMD_INT, &save_every, "N",
+        "keep numbered weights, 0: none [saveweights of the data]", 0, 2147483647, false},
+    {'K', "state-every", CMD_INT, &state_every, "N",
+        "save what --resume needs [savelast of the data, 100]", 1, 2147483647, false},
     {'B', "bad-labels", CMD_CHOICE, &bad, "fail|drop|clip", "what to do about bad labels", 0, 0,
         false},
     {'W', "workers", CMD_INT, &workers, "N", "threads that prepare images [half of -j]", 0, 64,

@@ -564,8 +564,10 @@ struct qd_train_opts {
     float multi_scale; /* factor of the input's size, 0: none, 1: 1.4; below 0: random of the cfg */
     int eval_every;    /* iterations; 0: never; below 0: 4 epochs, at least 100 */
     enum qd_rules rules;
-    int save_every;  /* iterations from one numbered file to the next, 0: none */
-    int state_every; /* the same for PREFIX_last.weights and PREFIX.state, above 0 */
+    int save_every;  /* iterations from one numbered file to the next, 0: none; below 0: saveweights
+                        of the data set, or none */
+    int state_every; /* the same for PREFIX_last.weights and PREFIX.state; 0: savelast of the data
+                        set, or 100 */
     enum qd_bad_labels bad;
     int workers;             /* threads that prepare images; below 0: half of qd_threads() */
     size_t cache;            /* bytes of decoded images kept in memory */
@@ -574,7 +576,7 @@ struct qd_train_opts {
 };
 #define QD_TRAIN_OPTS_INIT                                                                         \
     {                                                                                              \
-        .seed = 1, .multi_scale = -1, .eval_every = -1, .state_every = 100, .workers = -1          \
+        .seed = 1, .multi_scale = -1, .eval_every = -1, .save_every = -1, .workers = -1            \
     }
 
 struct qd_train_info {

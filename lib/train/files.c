@@ -205,6 +205,35 @@ static bool written_here(const char *suffix, size_t len)
            memcmp(suffix + len - end, tail, end) == 0;
 }
 
+/* A number of iterations from the .data file. */
+static int cadence(
+    const struct qd_train *t, const char *key, int least, int *every, struct qd_error *err)
+{
+    const char *text = qd_data_get(t->sets.data, key);
+    long long v;
+
+    if (!text)
+        return 0;
+    if (!qd_num_int(text, &v) || v < least || v > INT32_MAX)
+        return qd_error_set(
+            err, QD_EFORMAT, "%s: '%s=%.60s' is not a number of iterations", t->o.data, key, text);
+    *every = (int)v;
+    return 0;
+}
+
+int qd_files_cadence(struct qd_train *t, struct qd_error *err)
+{
+    bool numbered = t->o.save_every < 0, last = t->o.state_every == 0;
+
+    if (numbered)
+        t->o.save_every = 0;
+    if (last)
+        t->o.state_every = 100;
+    if (numbered && cadence(t, "saveweights", 0, &t->o.save_every, err) < 0)
+        return -1;
+    return last ? cadence(t, "savelast", 1, &t->o.state_every, err) : 0;
+}
+
 static int refuse_old(const struct qd_train *t, const char *path, struct qd_error *err)
 {
     struct stat st;

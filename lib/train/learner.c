@@ -82,7 +82,8 @@ int qd_learner_pass(
         struct qd_train_head *h = &l->head[i];
         struct qd_loss_parts parts;
         const struct qd_loss_in in = {qd_train_net_value(l->net, h->source),
-            qd_train_net_gradient(l->net, h->source), truth->labels, truth->target, truth->seen};
+            qd_train_net_gradient(l->net, h->source), truth->labels, truth->target, truth->seen,
+            truth->cold};
         if (qd_loss_run(h->loss, &in, &parts, err) < 0)
             return -1;
         add_parts(&h->parts, &parts);

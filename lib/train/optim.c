@@ -23,7 +23,7 @@ struct rule {
 struct piece {
     size_t from, count;
     int layer;
-    bool decay;
+    bool decay, bias;
 };
 
 struct qd_optim {
@@ -107,8 +107,9 @@ static int cut(struct qd_optim *o, const struct qd_graph *g, struct qd_error *er
         for (int k = 0; k < g->layer[i].nparams; k++) {
             const struct qd_param *p = &g->layer[i].param[k];
             for (size_t at = 0; trained(p) && at < p->count; at += PIECE)
-                o->piece[o->npieces++] = (struct piece){p->offset + at,
-                    QD_MIN(p->count - at, (size_t)PIECE), i, (p->flags & QD_PARAM_DECAY) != 0};
+                o->piece[o->npieces++] =
+                    (struct piece){p->offset + at, QD_MIN(p->count - at, (size_t)PIECE), i,
+                        (p->flags & QD_PARAM_DECAY) != 0, strcmp(p->name, "biases") == 0};
         }
     return 0;
 }
@@ -212,8 +213,10 @@ double qd_optim_norm(struct qd_optim *o, const float *grads, uint64_t n, int ima
 static void sgd(const struct job *j, const struct piece *p, float rate)
 {
     const struct qd_optim_opts *o = &j->o->opts;
-    float m = o->momentum, c = (float)j->factor, by = rate / (float)j->u->images;
-    float d = p->decay ? o->decay * (float)j->u->images : 0;
+    const struct qd_warmup *warm = j->u->warm;
+    float m = warm ? warm->momentum : o->momentum, decay = warm ? warm->decay : o->decay;
+    float c = (float)j->factor, by = rate / (float)j->u->images;
+    float d = p->decay ? decay * (float)j->u->images : 0;
     float *v = j->o->state[0] + p->from, *w = j->params + p->from;
     const float *g = j->grads + p->from;
 
@@ -261,7 +264,8 @@ static void step_piece(void *ctx, int i, int thread)
 
     (void)thread;
     if (learns(o, p->layer, j->frozen, j->u->n)) {
-        float rate = (float)(j->u->lr * (double)r->lr);
+        double lr = j->u->warm && p->bias ? j->u->warm->bias_lr : j->u->lr;
+        float rate = (float)(lr * (double)r->lr);
         (o->state[1] ? adam : sgd)(j, p, rate);
         for (size_t k = 0; r->clip > 0 && k < p->count; k++)
             w[k] = w[k] > r->clip ? r->clip : w[k] < -r->clip ? -r->clip : w[k];

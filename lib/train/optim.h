@@ -25,12 +25,20 @@ struct qd_optim_opts {
     int burn_in;             /* what burnin_update of a layer counts in */
 };
 
+/* What holds in one iteration of a warm-up; the rate of biases is multiplied by the layer's factor,
+ * too. */
+struct qd_warmup {
+    double bias_lr;
+    float momentum, decay;
+};
+
 /* An iteration, counted from 1. */
 struct qd_update {
     uint64_t n;
     double lr;
-    int images;  /* whose gradients were summed */
-    double norm; /* what qd_optim_norm said */
+    int images;                   /* whose gradients were summed */
+    double norm;                  /* what qd_optim_norm said */
+    const struct qd_warmup *warm; /* SGD and Nesterov: instead of the options; NULL: none */
 };
 
 struct qd_optim;

@@ -54,6 +54,8 @@ static void read_net_augment(struct qd_augment_opts *a, struct qd_keys *k)
     a->saturation = qd_key_float(k, "saturation");
     a->exposure = qd_key_float(k, "exposure");
     a->mosaic_bound = qd_key_int(k, "mosaic_bound") != 0;
+    a->blur = qd_key_int(k, "blur");
+    a->noise = QD_MIN(qd_key_int(k, "gaussian_noise"), 127); /* more is no more in darknet */
     a->angle = fabsf(qd_key_float(k, "angle"));
     a->aspect = qd_key_float(k, "aspect");
     a->min_crop = qd_key_given(k, "min_crop") ? qd_key_int(k, "min_crop") : 0;
@@ -183,19 +185,52 @@ static void choose_optimizer(struct qd_optim_opts *to, enum qd_optimizer o)
         to->kind = kind[o];
 }
 
+/* The warm-up of the ultralytics programs goes with their loss and SGD (spec compression.md 5.4):
+ * three epochs, at least 500 iterations, where the cfg does not say. */
+static void choose_warmup(
+    struct qd_recipe *r, const struct qd_train_opts *o, size_t images, struct qd_keys *k)
+{
+    r->warm = o->loss && strcmp(o->loss, "ultralytics") == 0 &&
+              (r->optim.kind == QD_OPTIM_SGD || r->optim.kind == QD_OPTIM_NESTEROV);
+    if (!r->warm)
+        return;
+    r->schedule.straight = true;
+    if (!qd_key_given(k, "burn_in")) {
+        size_t epochs3 = 3 * ((images + (size_t)r->batch - 1) / (size_t)r->batch);
+        r->schedule.burn_in = r->optim.burn_in = (int)QD_MIN(QD_MAX(epochs3, 500), 1000000000);
+    }
+}
+
+bool qd_recipe_warmup(const struct qd_recipe *r, uint64_t n, struct qd_warmup *w)
+{
+    const double bias_lr = .1, momentum = .9;
+    double part = qd_schedule_burnt(&r->schedule, n);
+
+    if (!r->warm || part >= 1)
+        return false;
+    *w = (struct qd_warmup){
+        .bias_lr = bias_lr + part * (qd_schedule_rate(&r->schedule, n) / part - bias_lr),
+        .momentum = (float)(momentum + part * ((double)r->optim.momentum - momentum)),
+        .decay = (float)part * r->optim.decay};
+    return true;
+}
+
 /* Keys that darknet follows in training and this does not; said once, when a run begins. */
 void qd_recipe_warn(const struct qd_model *m)
 {
     static const struct {
         const char *key, *off;
-    } list[] = {{"dynamic_minibatch", "0"}, {"blur", "0"}, {"gaussian_noise", "0"},
-        {"time_steps", "1"}, {"center", "0"}, {"max_ratio", "0"}, {"min_ratio", "0"}};
+        bool detectors; /* follow it */
+    } list[] = {{"dynamic_minibatch", "0", false}, {"blur", "0", true},
+        {"gaussian_noise", "0", true}, {"time_steps", "1", false}, {"center", "0", false},
+        {"max_ratio", "0", false}, {"min_ratio", "0", false}};
+    bool detector = !qd_recipe_classifier(m);
 
     for (size_t i = 0; i < QD_LEN(list); i++) {
         const char *value = qd_cfg_get(m->cfg, 0, list[i].key);
-        if (value && strcmp(value, list[i].off) != 0)
-            qd_warn(
-                "%s: '%s=%s' is not followed in training", qd_cfg_name(m->cfg), list[i].key, value);
+        if (value && strcmp(value, list[i].off) != 0 && !(list[i].detectors && detector))
+            qd_warn("%s: '%s=%s' is not followed in training%s", qd_cfg_name(m->cfg), list[i].key,
+                value, list[i].detectors ? " of classifiers" : "");
     }
 }
 
@@ -227,6 +262,7 @@ int qd_recipe_read(struct qd_recipe *r, const struct qd_model *m, const struct q
         read_augment(r, m, o, head, err) < 0 || read_scale(r, m, o, &k, err) < 0)
         return -1;
     choose_optimizer(&r->optim, o->optimizer);
+    choose_warmup(r, o, images, &k);
     r->bn_momentum = o->bn_momentum > 0 ? o->bn_momentum : r->iterations < 1000 ? .9f : .99f;
     r->ema_alpha = qd_key_float(&k, "ema_alpha");
     return k.failed ? -1 : 0;
@@ -264,6 +300,8 @@ char *qd_recipe_text(const struct qd_train *t, struct qd_error *err)
         &b, "optimizer=%d\naugmentation=%d\n", (int)t->r.optim.kind, (int)t->r.augment.kind);
     qd_buf_printf(&b, "ema=%.9g\nbn_momentum=%.9g\nmulti_scale=%.9g\nrules=%d\n", (double)o->ema,
         (double)o->bn_momentum, (double)t->r.scale.factor, (int)o->rules);
+    if (t->r.warm)
+        qd_buf_printf(&b, "warmup=%d\n", t->r.schedule.burn_in);
     int ret = text.failed ? qd_buf_ok(&text, err) : qd_buf_ok(&b, err);
     qd_buf_free(&text);
     if (ret < 0)

@@ -166,9 +166,16 @@ int qd_schedule_read(struct qd_schedule *s, const struct qd_cfg *cfg, uint64_t i
     return s->policy->rate == steps ? read_steps(s, &k) : 0;
 }
 
+double qd_schedule_burnt(const struct qd_schedule *s, uint64_t n)
+{
+    return n < (uint64_t)s->burn_in ? (double)n / s->burn_in : 1;
+}
+
 double qd_schedule_rate(const struct qd_schedule *s, uint64_t n)
 {
-    if (n < (uint64_t)s->burn_in)
-        return s->lr * pow((double)n / s->burn_in, s->power);
-    return s->policy->rate(s, (double)n);
+    double burnt = qd_schedule_burnt(s, n);
+
+    if (burnt < 1 && !s->straight)
+        return s->lr * pow(burnt, s->power);
+    return burnt * s->policy->rate(s, (double)n);
 }

@@ -59,8 +59,8 @@ static int copy_opts(struct qd_train *t, const struct qd_train_opts *opts, struc
     t->o = *opts;
     if (!opts->data || !opts->prefix)
         return qd_error_set(err, QD_EARG, "a run needs a data set and a prefix for its files");
-    if (opts->state_every < 1 || opts->epochs < 0 || opts->save_every < 0 || opts->ema < 0 ||
-        opts->ema >= 1 || opts->bn_momentum < 0 || opts->bn_momentum >= 1)
+    if (opts->state_every < 0 || opts->epochs < 0 || opts->ema < 0 || opts->ema >= 1 ||
+        opts->bn_momentum < 0 || opts->bn_momentum >= 1)
         return qd_error_set(err, QD_EARG, "an option of the run is out of range");
     t->o.data = qd_arena_strdup(&t->arena, opts->data, err);
     t->o.prefix = qd_arena_strdup(&t->arena, opts->prefix, err);
@@ -161,8 +161,8 @@ static int start(struct qd_train *t, struct qd_error *err)
 
     /* the number of iterations depends on the set, the set on the kind of net */
     if (qd_recipe_read(r, t->m, &t->o, 1, err) < 0 || open_sets(t, err) < 0 ||
-        qd_recipe_read(r, t->m, &t->o, t->sets.train->n, err) < 0 || build(t, err) < 0 ||
-        check_memory(t, err) < 0 || !(t->recipe = qd_recipe_text(t, err)) ||
+        qd_files_cadence(t, err) < 0 || qd_recipe_read(r, t->m, &t->o, t->sets.train->n, err) < 0 ||
+        build(t, err) < 0 || check_memory(t, err) < 0 || !(t->recipe = qd_recipe_text(t, err)) ||
         qd_files_begin(t, err) < 0)
         return -1;
     qd_recipe_warn(t->m);
@@ -282,7 +282,8 @@ static int run_part(struct qd_train *t, const struct qd_batch *b, struct qd_erro
 {
     uint64_t seen = (t->n + 1) * (uint64_t)t->r.batch;
     uint64_t seed = t->o.seed ^ (b->number + 1) * 0xd1342543de82ef95u;
-    const struct qd_learner_truth truth = {b->labels, b->target, seen};
+    double burnt = t->r.warm ? qd_schedule_burnt(&t->r.schedule, t->n + 1) : 1;
+    const struct qd_learner_truth truth = {b->labels, b->target, seen, (float)(1 - burnt)};
 
     qd_learner_input(&t->learner, b->pixels);
     if (qd_learner_pass(&t->learner, &truth, seed, err) == 0)
@@ -411,6 +412,9 @@ static int step(struct qd_train *t, struct qd_train_row *row, struct qd_error *e
     struct qd_update u = {
         .n = t->n + 1, .lr = qd_schedule_rate(&t->r.schedule, t->n + 1), .images = t->r.batch};
     float *grads = qd_train_net_grads(t->learner.net);
+    struct qd_warmup warm;
+    if (qd_recipe_warmup(&t->r, u.n, &warm))
+        u.warm = &warm;
     u.norm = qd_optim_norm(t->optim, grads, u.n, u.images);
     if (!isfinite(u.norm))
         return diverged(t, true, err);

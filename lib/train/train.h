@@ -32,6 +32,7 @@ struct qd_recipe {
     float bn_momentum, ema_alpha;
     struct qd_optim_opts optim;
     struct qd_schedule schedule;
+    bool warm; /* the burn-in is the warm-up that belongs to the ultralytics loss */
     struct qd_augment_opts augment;
     struct qd_scale scale;
 };
@@ -81,6 +82,9 @@ struct qd_train {
 /* Read everything from m->cfg; 'images' of the training set. */
 int qd_recipe_read(struct qd_recipe *r, const struct qd_model *m, const struct qd_train_opts *o,
     size_t images, struct qd_error *err) QD_MUSTCHECK;
+/* What holds in iteration n of a warm-up (spec compression.md 5.4); false: there is none, or it is
+ * over. */
+bool qd_recipe_warmup(const struct qd_recipe *r, uint64_t n, struct qd_warmup *w);
 /* Whether the net is a classifier. */
 bool qd_recipe_classifier(const struct qd_model *m);
 /* Warn about keys that are not followed. */
@@ -107,6 +111,7 @@ struct qd_learner_truth { /* as in struct qd_loss_in */
     const struct qd_labels *labels;
     const float *target;
     uint64_t seen;
+    float cold;
 };
 /* Forward, losses, backward: gradients and parts of the losses are added to those that are there.
  */
@@ -115,6 +120,8 @@ int qd_learner_pass(struct qd_learner *l, const struct qd_learner_truth *truth, 
 
 /* ---- files.c ---- */
 
+/* How often files are written, where the options leave it to the data set. */
+int qd_files_cadence(struct qd_train *t, struct qd_error *err) QD_MUSTCHECK;
 /* Refuse or make way, write PREFIX.cfg, load the state if asked, open the log. */
 int qd_files_begin(struct qd_train *t, struct qd_error *err) QD_MUSTCHECK;
 /* PREFIX<suffix>, from the parameters, or the average if there is one and 'average'. */

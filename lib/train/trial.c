@@ -172,7 +172,7 @@ int qd_trial_step(struct qd_trial *t, struct qd_error *err)
     float *grads = qd_train_net_grads(t->learner.net);
     struct qd_update u = {.n = late, .lr = rate, .images = t->batch};
     const struct qd_learner_truth truth = {
-        t->labels, t->target, (t->steps + 1) * (uint64_t)t->batch};
+        t->labels, t->target, (t->steps + 1) * (uint64_t)t->batch, 0};
 
     if (qd_learner_pass(&t->learner, &truth, t->seed ^ t->steps, err) < 0)
         return -1;

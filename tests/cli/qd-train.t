@@ -198,10 +198,19 @@ status 0 'the second half' train u -r -n 21 -E 0 -m 1.5 -j 2
 same_bytes s.weights u.weights 'the same sizes'
 status 0 'numbered' train v -n 4 -k 2 -E 0
 ok 'two of them' test -f v_2.weights -a -f v_4.weights
+(cat toy/toy.data && echo saveweights=3 && echo savelast=2) >toy/often.data
+status 0 'as the data set says' qd-train -q -c tiny.cfg -d toy/often.data -o often -n 5 -E 0
+ok 'numbered at 3' test "$(echo often_*.weights)" = 'often_3.weights often_last.weights often_minloss.weights'
+status 0 'not numbered' qd-train -q -c tiny.cfg -d toy/often.data -o seldom -n 5 -E 0 -k 0 -K 9
+ok 'as the options say' test "$(echo seldom_*.weights)" = 'seldom_last.weights seldom_minloss.weights'
+echo savelast=0 >>toy/toy.data.bad
+cat toy/toy.data >>toy/toy.data.bad
+status 1 'never' qd-train -q -c tiny.cfg -d toy/toy.data.bad -o seldom -f -n 5 -E 0
+stderr_is "qd-train: toy/toy.data.bad: 'savelast=0' is not a number of iterations"
 
 status 0 'a key that is not followed' qd-train -c tiny.cfg -d toy/toy.data -o w -n 1 -E 0 \
-    -D net.blur=1 -j 1
-stderr_has "qd-train: warning: tiny.cfg: 'blur=1' is not followed in training"
+    -D net.dynamic_minibatch=1 -D net.blur=1 -j 1
+stderr_is "qd-train: warning: tiny.cfg: 'dynamic_minibatch=1' is not followed in training"
 status 0 'what -v says' qd-train -v -c tiny.cfg -d toy/toy.data -o y -n 9 -E 0
 stderr_like '^qd-train: waited for images in [0-9.]+ % of the time$'
 

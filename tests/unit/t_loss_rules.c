@@ -318,6 +318,15 @@ static void ultralytics(void)
     NEAR(delta(r, 2, 3, 4), (double)opts.obj / 48 * (i0 - .5), 1e-5, 1e-5, "GIoU is learnt");
     NEAR(delta(r, 2, 3, 11), (double)opts.obj / 48 * (i2 - .5), 1e-5, 1e-5, "by both");
     NEAR(r->parts.iou, (i0 + i2) / 2, 1e-6, 0, "mean IoU");
+    r->in.cold = 1;
+    OK(loss_run(r) == 0, "at the beginning of a warm-up");
+    NEAR(delta(r, 2, 3, 4), (double)opts.obj / 48 * (1 - .5), 1e-5, 1e-5, "presence is learnt");
+    r->in.cold = .25f;
+    OK(loss_run(r) == 0, "later");
+    NEAR(delta(r, 2, 3, 4), (double)opts.obj / 48 * (.25 + .75 * i0 - .5), 1e-5, 1e-5,
+        "then more and more GIoU");
+    r->in.cold = 0;
+    OK(loss_run(r) == 0, "in the end");
     qd_at(&r->raw, 0, 2, 3)[2] = 7; /* e^7 > 1000 */
     OK(loss_run(r) == 0 && delta(r, 2, 3, 2) == 0 && delta(r, 2, 3, 3) != 0,
         "a side beyond 1000 anchors has no slope");

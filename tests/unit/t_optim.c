@@ -59,6 +59,33 @@ static void sgd_by_hand(void)
     qd_model_free(m);
 }
 
+/* In a warm-up biases have a rate of their own, and all momentum and decay are others:
+ * w = 1, g = 8 of 4 images: v = 8 + .25 4 1 = 9, w = 1 - .1/4 9;  v = .5 9 + 8 + .25 4 .775 */
+static void warmup(void)
+{
+    static const struct qd_warmup warm = {.bias_lr = .4, .momentum = .5f, .decay = .25f};
+    struct qd_error err = {0};
+    struct qd_model *m = model(net, "");
+    struct qd_optim_opts opts = {.kind = QD_OPTIM_SGD, .momentum = .9f, .decay = .5f};
+    struct qd_optim *o = qd_optim_new(m, &opts, &err);
+    size_t w = at(m, 0, "weights"), b = at(m, 0, "biases"), b1 = at(m, 1, "biases");
+    size_t s = at(m, 0, "scales");
+    float g[64] = {0};
+
+    m->params[w] = m->params[b] = m->params[b1] = m->params[s] = 1;
+    for (uint64_t n = 1; n <= 2; n++) {
+        g[w] = g[b] = g[b1] = g[s] = 8;
+        struct qd_update u = {.n = n, .lr = .1, .images = 4, .warm = &warm};
+        qd_optim_step(o, m->params, g, &u);
+    }
+    NEAR(m->params[w], 1 - .225 - .025 * (4.5 + 8 + .775), 1e-6, 0, "a weight");
+    NEAR(m->params[b], 1 - .8 - .1 * (4 + 8), 1e-6, 0, "a bias has a rate of its own");
+    NEAR(m->params[b1], 1 - .4 - .05 * (4 + 8), 1e-6, 0, "times that of the layer");
+    NEAR(m->params[s], 1 - .2 - .025 * (4 + 8), 1e-6, 0, "a scale is none, without decay");
+    qd_optim_free(o);
+    qd_model_free(m);
+}
+
 /* All kinds against a loop in double precision. */
 static void kinds(void)
 {
@@ -201,6 +228,7 @@ static void ema(void)
 int main(void)
 {
     sgd_by_hand();
+    warmup();
     kinds();
     norm_and_clip();
     layer_keys();

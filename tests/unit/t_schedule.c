@@ -71,6 +71,13 @@ int main(void)
         NEAR(qd_schedule_rate(&s, (uint64_t)list[i].n), list[i].rate, 1e-7, 1e-6, "%.*s at %d",
             (int)strcspn(list[i].keys, "\n"), list[i].keys, list[i].n);
     }
+    OK(read_text(&s, "policy=linear\nlearning_rate=1\nburn_in=20\n", 100, &err) == 0, "%s",
+        err.msg);
+    s.straight = true;
+    NEAR(qd_schedule_burnt(&s, 5), .25, 1e-9, 0, "a quarter of the burn-in is done");
+    NEAR(qd_schedule_rate(&s, 5), .25 * .9525, 1e-9, 0, "in a straight line to the policy's rate");
+    OK(qd_schedule_burnt(&s, 20) == 1, "all of it");
+    NEAR(qd_schedule_rate(&s, 20), .81, 1e-9, 0, "and there");
     OK(read_text(&s, "policy=random\npower=1\nlearning_rate=2\n", 100, &err) == 0, "random");
     double a = qd_schedule_rate(&s, 3), b = qd_schedule_rate(&s, 4);
     OK(a >= 0 && a < 2 && a != b && a == qd_schedule_rate(&s, 3), "by chance, but the same again");

@@ -140,6 +140,40 @@ static void parts(void)
     qd_model_free(start);
 }
 
+/* The warm-up of the ultralytics loss: straight lines from the start to what the cfg says. */
+static void warmup(void)
+{
+    struct qd_train_opts o = QD_TRAIN_OPTS_INIT;
+    struct qd_error err = {0};
+    struct qd_recipe r;
+    struct qd_warmup w;
+    struct qd_model *m = model("burn_in=100\nmomentum=.937\ndecay=.001\n");
+    struct qd_model *m2 = model("");
+
+    o.loss = "ultralytics";
+    OK(qd_recipe_read(&r, m, &o, 50, &err) == 0 && r.warm, "a warm-up %s", err.msg);
+    OK(qd_recipe_warmup(&r, 25, &w), "in iteration 25 of 100");
+    NEAR(w.bias_lr, .1 + .25 * (.01 - .1), 1e-9, 0, "the rate of biases falls");
+    NEAR(qd_schedule_rate(&r.schedule, 25), .25 * .01, 1e-9, 0, "that of the others rises");
+    NEAR(w.momentum, .9 + .25 * .037, 1e-6, 0, "momentum rises");
+    NEAR(w.decay, .00025, 1e-9, 0, "decay rises");
+    OK(!qd_recipe_warmup(&r, 100, &w), "in iteration 100 it is over");
+    o.optimizer = QD_OPTIMIZER_ADAM;
+    OK(qd_recipe_read(&r, m, &o, 50, &err) == 0 && !r.warm, "Adam has none");
+    NEAR(qd_schedule_rate(&r.schedule, 25), .01 * pow(.25, 4), 1e-12, 0, "but darknet's burn-in");
+    o.optimizer = QD_OPTIMIZER_NESTEROV;
+    OK(qd_recipe_read(&r, m2, &o, 50, &err) == 0 && r.warm && r.schedule.burn_in == 500,
+        "500 iterations where the cfg does not say");
+    OK(qd_recipe_read(&r, m2, &o, 4001, &err) == 0 && r.schedule.burn_in == 1503 &&
+            r.optim.burn_in == 1503,
+        "or 3 epochs");
+    o.loss = NULL;
+    OK(qd_recipe_read(&r, m, &o, 50, &err) == 0 && !r.warm && !qd_recipe_warmup(&r, 25, &w),
+        "darknet's loss has none");
+    qd_model_free(m);
+    qd_model_free(m2);
+}
+
 static void refuses(const char *more, void (*change)(struct qd_train_opts *), const char *message)
 {
     struct qd_train_opts o = QD_TRAIN_OPTS_INIT;
@@ -230,6 +264,7 @@ int main(void)
     sizes();
     text();
     parts();
+    warmup();
     refuses("subdivisions=3\n", as_is, "a batch of 8 cannot be cut into 3 equal parts");
     refuses("", no_such_loss, "nothing");
     refuses("", no_prefix, "a run needs a data set and a prefix for its files");

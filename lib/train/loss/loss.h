@@ -47,6 +47,7 @@ struct qd_loss_in {
     const float *target;            /* others: [n][h][w][c], dense; below 0: that value (logistic)
                                        or pixel (softmax, its first value) does not count */
     uint64_t seen;                  /* images trained, those of this batch included */
+    float cold; /* ultralytics: the part of opts.gr that does not count yet, in a warm-up */
 };
 
 /* For the log.  The three parts add up to 'cost'; a mean over nothing is 0. */

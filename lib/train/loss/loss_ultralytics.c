@@ -100,7 +100,7 @@ static void positive(const struct ultra *s, const struct qd_label *t, const stru
     float *g = qd_at(s->j->in->grad, s->image, m->y, m->x) + at;
     struct qd_box want = {t->box.x * (float)raw->w - (float)m->x,
         t->box.y * (float)raw->h - (float)m->y, t->box.w * (float)raw->w, t->box.h * (float)raw->h};
-    double slope[4], d[4], dx, gr = (double)s->j->opts->gr;
+    double slope[4], d[4], dx, gr = (double)s->j->opts->gr * (1 - (double)s->j->in->cold);
     struct qd_box pred = predicted(s, m, e, slope);
     double giou = qd_box_gradient(QD_IOU_GIOU, &pred, &want, d);
     double iou = qd_box_measure(QD_IOU_IOU, &pred, &want);

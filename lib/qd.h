@@ -584,7 +584,7 @@ struct qd_train_info {
     uint64_t iterations;  /* of the whole run */
     uint64_t resumed;     /* iterations that were done before, 0: a new run */
     size_t memory;        /* bytes that the run takes at its peak, about */
-    size_t physical;      /* bytes of this machine, 0: not known */
+    size_t physical;      /* bytes there are, of the machine or its control group, 0: not known */
     uint64_t eval_every;  /* 0: never */
 };
 struct qd_train_row {
@@ -599,8 +599,8 @@ struct qd_train_row {
 
 struct qd_train;
 /*
- * Prepare a run: check all data, evaluate two images, count memory (a run that needs more than the
- * machine has is refused), write PREFIX.cfg and PREFIX.state.  The model is borrowed, its
+ * Prepare a run: check all data, evaluate two images, count memory (a run that needs more than
+ * there is gets refused), write PREFIX.cfg and PREFIX.state.  The model is borrowed, its
  * parameters learn.  Results depend on the model, the data, 'opts' and the kernel level, not on the
  * number of threads; so does a run that was ended at any moment and resumed.
  */

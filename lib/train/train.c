@@ -149,7 +149,7 @@ static int check_memory(const struct qd_train *t, struct qd_error *err)
     if (!have || t->memory <= have)
         return 0;
     return qd_error_set(err, QD_ENOMEM,
-        "the run needs %.1f GB of memory, this machine has %.1f: take more subdivisions than %d, "
+        "the run needs %.1f GB of memory, there are %.1f: take more subdivisions than %d, "
         "or "
         "a smaller input",
         (double)t->memory / 1e9, (double)have / 1e9, t->r.subdivisions);

@@ -270,7 +270,7 @@ int main(void)
     refuses("", no_prefix, "a run needs a data set and a prefix for its files");
     refuses("", not_again, "exists: go on with that run (-r), or replace its files (-f)");
     refuses("", far_too_large, "input sizes cannot change by a factor of 100, at most 4");
-    refuses("", too_much_memory, "GB of memory, this machine has");
+    refuses("", too_much_memory, "GB of memory, there are");
     out_of_memory();
     return tap_done();
 }

@@ -8,8 +8,10 @@
  * MATLAB files of level 5 (The MathWorks, MAT-File Format), compressed or not, of either byte
  * order: numbers, text, cells and structs.  Arrays of other classes are there, but empty.
  */
-enum { QD_MAT_DEPTH = 8 };            /* cells and structs inside of each other, at most */
-#define QD_MAT_MAX ((size_t)32 << 20) /* bytes of a file, and of it uncompressed, at most */
+enum { QD_MAT_DEPTH = 8 }; /* cells and structs inside of each other, at most */
+/* Bytes of a file, and of it uncompressed, at most.  Annotations have some KB; one byte can become
+ * an array of 64, so that a file takes 16 MB. */
+#define QD_MAT_MAX ((size_t)2 << 20)
 
 enum qd_mat_class { QD_MAT_NUMBER, QD_MAT_TEXT, QD_MAT_CELL, QD_MAT_STRUCT, QD_MAT_OTHER };
 

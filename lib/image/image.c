@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/io.h"
@@ -206,8 +207,12 @@ static int probe_file(FILE *f, const char *path, struct qd_image_dims *dims, str
 int qd_image_probe(const char *path, int *w, int *h, int *c, struct qd_error *err)
 {
     struct qd_image_dims dims;
-    FILE *f = fopen(path, "rb");
+    struct stat st;
 
+    /* a pipe would be waited for, and what was read of it is lost */
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        return qd_error_set(err, QD_EIO, "cannot read '%s': it is not a regular file", path);
+    FILE *f = fopen(path, "rb");
     if (!f)
         return qd_error_set(err, QD_EIO, "cannot open '%s': %s", path, strerror(errno));
     int ret = probe_file(f, path, &dims, err);

@@ -58,6 +58,13 @@ same_bytes a/a.data want '.data'
 status 0 'it can be read from another folder' \
     sh -c 'cd / && qd-anchors -d "$1/a/a.data" -n 1' - "$PWD"
 
+# A picture that nobody writes must not be waited for.
+cp -R voc pipe
+rm pipe/JPEGImages/2.jpg
+mkfifo pipe/JPEGImages/2.jpg
+status 0 'a pipe' qd-import voc pipe -o piped -B drop
+stderr_has "cannot read 'pipe/JPEGImages/2.jpg': it is not a regular file, picture left out"
+
 status 0 'quietly, dropping' qd-import -q voc voc -o b --bad-labels drop --difficult keep
 stderr_is ''
 printf '1 0.3 0.4 0.2 0.4\n' >want

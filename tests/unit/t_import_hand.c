@@ -318,12 +318,45 @@ static void test_bomb(void)
     struct qd_buf zeros = {0}, b = {0};
     static char block[1 << 20];
 
-    for (int i = 0; i < 33; i++)
+    for (int i = 0; i < 3; i++)
         qd_buf_add(&zeros, block, sizeof(block));
     start(&b);
     compress_into(&b, &zeros);
-    bad(&b, "more than 33554432 bytes when uncompressed");
+    bad(&b, "more than 2097152 bytes when uncompressed");
     qd_buf_free(&zeros);
+    qd_buf_free(&b);
+}
+
+/* Several variables that are small by themselves; all that is empty in a cell costs the most. */
+static void test_many(void)
+{
+    static const char *const two[] = {"x", "y"};
+    static const unsigned char empty[8] = {14}; /* an array without anything */
+    struct qd_buf inside = {0}, plain = {0}, b = {0};
+    struct qd_mat_file f;
+    struct qd_error err = {0};
+    const unsigned n = 140000;
+
+    start(&b);
+    for (int i = 0; i < 2; i++) {
+        inside.len = plain.len = 0;
+        head(&inside, 1, 1, n, two[i]);
+        for (unsigned k = 0; k < n; k++)
+            qd_buf_add(&inside, empty, sizeof(empty));
+        element(&plain, 14, inside.data, inside.len);
+        compress_into(&b, &plain);
+        if (i == 0) {
+            OK(qd_mat_parse(&f, b.data, b.len, "x.mat", &err) == 0, "one %s", err.msg);
+            OK(f.n == 1 && f.variable[0].n == n && f.variable[0].child[n - 1].class == QD_MAT_OTHER,
+                "%u empty cells of %zu bytes", n, b.len);
+            qd_mat_free(&f);
+        }
+    }
+    OK(qd_mat_parse(&f, b.data, b.len, "x.mat", &err) < 0, "two are too much");
+    IS_STR(err.msg, "x.mat: more than 2097152 bytes when uncompressed", "all are counted");
+    qd_mat_free(&f);
+    qd_buf_free(&inside);
+    qd_buf_free(&plain);
     qd_buf_free(&b);
 }
 
@@ -432,6 +465,7 @@ int main(void)
     test_parts();
     test_headers();
     test_bomb();
+    test_many();
     test_arrays();
     test_reader();
     return tap_done();

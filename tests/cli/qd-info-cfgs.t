@@ -30,6 +30,7 @@ resnet50 69 22825896 9.74
 cifar-resnet 16 1944298 0.143
 efficientnet_b0 136 4890040 0.915
 enet-coco 146 4808270 3.73
+yolo-toy 23 592800 0.152
 yolov3-mobilenet 97 24251333 18.04
 yolov3-tiny-mobilenet-small 61 3056774 1.594
 EOF
@@ -55,7 +56,7 @@ field()
     awk -F '\t' -v k="$1" '$1 == k { print $2 }' "$OUT"
 }
 
-plan $((6 * 22 + 16 + 3))
+plan $((6 * 24 + 16 + 3))
 table >list
 while read -r name layers values gflops; do
     status 0 "$name: builds" qd-info -c "$QD_ROOT/cfg/$name.cfg"

@@ -97,8 +97,9 @@ static int check_memory(const struct qd_train_net *t, struct qd_error *err)
     if (!have || bytes <= have)
         return 0;
     return qd_error_set(err, QD_ENOMEM,
-        "a pass of %d images needs %.1f GB of memory, there are %.1f", t->opts.batch,
-        (double)bytes / 1e9, (double)have / 1e9);
+        "a pass of %d images needs %.1f GB of memory, there are %.1f: take fewer at a time, or a "
+        "smaller input",
+        t->opts.batch, (double)bytes / 1e9, (double)have / 1e9);
 }
 
 static int allocate_blocks(struct qd_train_net *t, struct qd_error *err)

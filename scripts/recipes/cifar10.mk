@@ -11,7 +11,7 @@ QD ?= $(dir $(wildcard $(HERE)../../build/bin/qd-train))
 CFG ?= $(dir $(firstword $(wildcard $(addsuffix cfg/yolov3-tiny.cfg,$(HERE)../ $(HERE)../../))))
 CIFAR10_OUT ?= build/cifar10
 CIFAR10 ?= ../shared/data/cifar10
-N ?= 5000
+N ?= 3500
 
 .PHONY: cifar10 cifar10-clean
 cifar10: $(CIFAR10_OUT)/cifar10.top

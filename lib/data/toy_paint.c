@@ -157,7 +157,7 @@ struct qd_toy_rgb qd_toy_paint_at(const struct qd_toy_paint *p, float x, float y
  * blended between.  'tmp' holds what a row needs. */
 struct lattice {
     int columns;
-    float *grid;   /* two rows of it: the one above, the one below */
+    float *grid;   /* rows of it: the one above, the one below, and what lies between */
     float *weight; /* [w] */
     int *at;       /* [w] */
 };
@@ -188,11 +188,12 @@ static void add_octave(const struct qd_toy_canvas *c, const struct lattice *scra
             next_row(&l, rng);
         float wy = ease(v - (float)row);
         const float *up = l.grid, *down = l.grid + l.columns;
+        float *between = l.grid + 2 * (ptrdiff_t)l.columns;
         float *out = field + (size_t)y * (size_t)c->w;
+        for (int k = 0; k < l.columns; k++)
+            between[k] = up[k] + (down[k] - up[k]) * wy;
         for (int x = 0; x < c->w; x++) {
-            int k = l.at[x];
-            float a = up[k] + (down[k] - up[k]) * wy;
-            float b = up[k + 1] + (down[k + 1] - up[k + 1]) * wy;
+            float a = between[l.at[x]], b = between[l.at[x] + 1];
             out[x] += amplitude * (a + (b - a) * l.weight[x]);
         }
     }

@@ -30,6 +30,9 @@ struct pose {
     float scale;          /* pixels that a unit of the shape's distance is */
     int x0, y0, x1, y1;   /* the pixels that it may touch, also outside of the canvas */
     float wave[WAVES][2]; /* blobs: amplitude and phase */
+    /* pixels that are surely this far inside or outside, by the square of their distance from the
+     * centre: nothing depends on how far they really are */
+    float sure, surely_in, surely_out;
 };
 
 struct scene {
@@ -64,6 +67,25 @@ static void turn(struct pose *p, float size, float aspect, float angle)
     p->y1 = (int)ceilf(p->cy + ey * 1.1f) + 1;
 }
 
+/* Where nobody asks how far the edge is: beyond outline, shadow and the last pixel's share. */
+static void bound(struct pose *p)
+{
+    float inner = .6f, outer = .6f, room;
+
+    p->sure = fmaxf(.15f, .51f / p->scale);
+    p->surely_out = HUGE_VALF;
+    for (int i = 0; i < WAVES; i++) {
+        inner -= p->wave[i][0];
+        outer += p->wave[i][0];
+    }
+    if (p->shape == BLOB)
+        p->surely_out = (outer + p->sure + .001f) * (outer + p->sure + .001f);
+    else
+        inner = -qd_toy_shape_distance(p->shape, 0, 0);
+    room = fmaxf(inner - p->sure - .001f, 0);
+    p->surely_in = room * room;
+}
+
 static struct pose pose_new(struct scene *s, int shape, float small, float large)
 {
     float side = (float)QD_MIN(s->canvas.w, s->canvas.h);
@@ -78,15 +100,22 @@ static struct pose pose_new(struct scene *s, int shape, float small, float large
         p.wave[i][1] = qd_rng_range(&s->rng, 0, TAU);
     }
     turn(&p, size, aspect, angle);
+    bound(&p);
     return p;
 }
 
 /* Blobs are lumps with an outline that no two of them share. */
 static float distance(const struct pose *p, float x, float y)
 {
+    float r = x * x + y * y, radius = .6f;
+
+    if (r < p->surely_in)
+        return -p->sure;
+    if (r > p->surely_out)
+        return p->sure;
     if (p->shape != BLOB)
         return qd_toy_shape_distance(p->shape, x, y);
-    float r = sqrtf(x * x + y * y), radius = .6f;
+    r = sqrtf(r);
     if (r > 1.2f)
         return r - 1;
     float theta = atan2f(y, x);

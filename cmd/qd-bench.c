@@ -13,11 +13,12 @@ static bool layers, train;
 
 static const struct cmd_opt opts[] = {CMD_OPT_CFG_NEEDED, CMD_OPT_WEIGHTS, CMD_OPT_SIZE,
     CMD_OPT_THREADS, CMD_OPT_OVERRIDE,
-    {'t', "train", CMD_FLAG, &train, NULL, "time training steps instead of forward passes", 0, 0,
-        false},
     {'r', "runs", CMD_INT, &runs, "N", "timed passes", 1, 1000000, false},
     {'b', "batch-size", CMD_INT, &batch, "N", "images a pass", 1, 4096, false},
-    {'l', "layers", CMD_FLAG, &layers, NULL, "also the time of every layer", 0, 0, false}, {0}};
+    {'l', "layers", CMD_FLAG, &layers, NULL, "also the time of every layer", 0, 0, false},
+    {'t', "train", CMD_FLAG, &train, NULL, "time training steps instead of forward passes", 0, 0,
+        false},
+    {0}};
 
 static const struct cmd_info info = {"qd-bench", "", "time the passes of a network", opts, 0, 0};
 

@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "format/cfg.h"
+#include "ops/block.h"
 #include "ops/grad.h"
 #include "ops/ops.h"
 
@@ -66,6 +67,8 @@ struct qd_layer {
     int ih, iw, ic; /* source 0 */
     int h, w, c;    /* output per image */
     enum qd_place place;
+    bool deferred; /* training: the output is not stored, train_lazy says what it
+                      is made from */
     int slice_from;
     int nparams;
     struct qd_param param[8];
@@ -107,6 +110,7 @@ struct qd_train_pass {
     const struct qd_tensor *dout;       /* NULL in train_forward */
     const struct qd_tensor *const *din; /* [nin] */
     const bool *fresh;                  /* [nin] din[k] holds nothing yet: write, do not add */
+    const struct qd_lazy *lazy;         /* source 0 is not stored, this is it; or NULL */
     const bool *placed;                 /* CONCAT: source k lies in 'out' already, din[k] in dout */
     bool untouched;                     /* as in struct qd_train_need */
     float *params; /* the model's block: running statistics are updated in train_forward */
@@ -179,7 +183,12 @@ struct qd_layer_type {
         struct qd_layer *l, const struct qd_grad_ops *g, const float *params, float *turned);
     void (*train_forward)(struct qd_layer *l, const struct qd_train_pass *p);
     void (*backward)(struct qd_layer *l, const struct qd_train_pass *p);
-    /* Detection heads only: what kind of head, and the boxes of image n from the raw tensor. */
+    /* Whether training goes through the batch in blocks; after train_need.  When the only layer
+     * that reads such an output does so, too, the output is not stored.  NULL: no. */
+    bool (*train_blocks)(const struct qd_layer *l);
+    const struct qd_lazy *(*train_lazy)(struct qd_layer *l, const struct qd_train_pass *p);
+    /* Detection heads only: what kind of head, and the boxes of image n from the
+     * raw tensor. */
     void (*head)(const struct qd_layer *l, struct qd_head *head);
     void (*decode)(
         const struct qd_layer *l, const struct qd_tensor *raw, int n, const struct qd_decode *d);

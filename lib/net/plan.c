@@ -315,6 +315,8 @@ int qd_plan_make(struct qd_plan *p, struct qd_graph *g, const struct qd_ops *ops
         return -1;
     for (int i = 0; i < g->nlayers && !keep_all; i++)
         fuse_layer(p, g, ops, &g->layer[i]);
+    for (int i = 0; i < g->nlayers; i++)
+        p->value[i + 1].none |= g->layer[i].deferred;
     lifetimes(p, g, keep_all);
     return qd_plan_shape(p, g, err) < 0 || allocate(p, a, err) < 0 ? -1 : 0;
 }

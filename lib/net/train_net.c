@@ -69,6 +69,11 @@ static int prepare_pass(struct qd_train_net *t, int i, struct qd_error *err)
         in[k] = &t->plan.value[v].t;
         din[k] = v && t->part[v - 1].wanted ? &t->gplan.value[v].t : NULL;
     }
+    const struct qd_lazy *lazy = NULL;
+    if (l->nin && l->in[0] >= 0 && t->graph->layer[l->in[0]].deferred) {
+        struct qd_layer *from = &t->graph->layer[l->in[0]];
+        lazy = from->type->train_lazy(from, &t->part[from->index].pass);
+    }
     s->pass = (struct qd_train_pass){.ops = t->ops,
         .grad = t->grad,
         .n = t->opts.batch,
@@ -78,6 +83,7 @@ static int prepare_pass(struct qd_train_net *t, int i, struct qd_error *err)
         .din = din,
         .fresh = s->pass.fresh,
         .untouched = s->pass.untouched,
+        .lazy = lazy,
         .placed = t->plan.step[i].placed,
         .params = t->model->params,
         .grads = qd_train_frozen(t, l) ? NULL : t->grads,
@@ -174,7 +180,8 @@ size_t qd_train_net_bytes(const struct qd_train_net *t)
 
 bool qd_train_net_holds(const struct qd_train_net *t, int layer)
 {
-    return t->plan.value[qd_plan_root(&t->plan, layer + 1, NULL)].last >= t->graph->nlayers;
+    return !(layer >= 0 && t->graph->layer[layer].deferred) &&
+           t->plan.value[qd_plan_root(&t->plan, layer + 1, NULL)].last >= t->graph->nlayers;
 }
 
 /* ---- running --------------------------------------------------------------------------------- */

@@ -30,7 +30,8 @@ struct qd_train_net *qd_train_net_new(
 void qd_train_net_free(struct qd_train_net *t);
 
 const struct qd_graph *qd_train_net_graph(const struct qd_train_net *t);
-/* The output of a layer (-1: the input) and its gradient, NULL when nothing below it learns. */
+/* The output of a layer (-1: the input; without images when it is not stored) and its gradient,
+ * NULL when nothing below it learns. */
 const struct qd_tensor *qd_train_net_value(const struct qd_train_net *t, int layer);
 const struct qd_tensor *qd_train_net_gradient(const struct qd_train_net *t, int layer);
 /* Whether the output of a layer is there between forward and backward: those that a loss reads are,

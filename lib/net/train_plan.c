@@ -73,6 +73,33 @@ static int check_backward(const struct qd_train_net *t, struct qd_error *err)
     return 0;
 }
 
+/* ---- what is not stored ---------------------------------------------------------------------- */
+
+static bool in_blocks(struct qd_train_net *t, int i)
+{
+    struct qd_train_need need = {0};
+    struct qd_layer *l = &t->graph->layer[i];
+
+    if (!l->type->train_blocks)
+        return false;
+    l->type->train_need(l, t->grad, t->opts.batch, &need);
+    return l->type->train_blocks(l);
+}
+
+/* An output that only one layer reads need not be stored when both go through it in blocks. */
+static void defer(struct qd_train_net *t)
+{
+    for (int i = 0; i < t->graph->nlayers; i++) {
+        int from = t->graph->layer[i].in[0], readers = 0;
+        if (from < 0 || t->loss[from] || !in_blocks(t, i) || !in_blocks(t, from))
+            continue;
+        for (int k = from + 1; k < t->graph->nlayers; k++)
+            for (int s = 0; s < t->graph->layer[k].nin; s++)
+                readers += t->graph->layer[k].in[s] == from;
+        t->graph->layer[from].deferred = readers == 1;
+    }
+}
+
 /* ---- gradients ------------------------------------------------------------------------------- */
 
 /* Let gradient root r be prepared before backward of layer i. */
@@ -335,6 +362,7 @@ int qd_train_plan(struct qd_train_net *t, struct qd_error *err)
         for (size_t k = 0; k < QD_LEN(t->part[i].born); k++)
             t->part[i].born[k] = -1;
     find_wanted(t);
+    defer(t);
     if (check_backward(t, err) < 0 ||
         qd_plan_make(&t->plan, t->graph, t->ops, t->opts.batch, true, &t->arena, err) < 0)
         return -1;

@@ -13,16 +13,17 @@ typedef void fill_fn(struct qd_grad_ops *g);
 
 static const struct level {
     const char *name;
-    fill_fn *fill[4]; /* what is better than in ref */
+    fill_fn *fill[5]; /* what is better than in ref */
 } levels[] = {
     {"ref", {NULL}},
     {"blas", {NULL}}, /* the best of the vector levels, as in ops.h */
-    {"vector",
-        {qd_grad_elt__vector, qd_grad_sum__vector, qd_grad_pool__vector, qd_grad_conv__vector}},
+    {"vector", {qd_grad_elt__vector, qd_grad_sum__vector, qd_grad_bn__vector, qd_grad_pool__vector,
+                   qd_grad_conv__vector}},
 #ifdef QD_X86
-    {"avx2", {qd_grad_elt__avx2, qd_grad_sum__avx2, qd_grad_pool__avx2, qd_grad_conv__avx2}},
-    {"avx512",
-        {qd_grad_elt__avx512, qd_grad_sum__avx512, qd_grad_pool__avx512, qd_grad_conv__avx512}},
+    {"avx2", {qd_grad_elt__avx2, qd_grad_sum__avx2, qd_grad_bn__avx2, qd_grad_pool__avx2,
+                 qd_grad_conv__avx2}},
+    {"avx512", {qd_grad_elt__avx512, qd_grad_sum__avx512, qd_grad_bn__avx512, qd_grad_pool__avx512,
+                   qd_grad_conv__avx512}},
 #endif
 };
 

@@ -28,7 +28,16 @@ struct qd_bn {
     enum qd_act act;
     float *dscale, *dbias; /* added to; NULL: not wanted */
     float *dslope;         /* prelu: added to, or NULL */
-    bool fixed;            /* mean and inv are constants (frozen layer): no gradient through them */
+    bool fixed;            /* mean and inv are constants (frozen layer): no gradient through
+                              them */
+};
+
+/* The same as lines for the parts of it: u = (z - mean) * gain + bias, y = act(u) = act(z * gain +
+ * add), and dz = gain * (du - p * (z - mean) - q). Linear, leaky and relu only. */
+struct qd_bn_lines {
+    const float *mean, *gain, *bias, *add;
+    const float *p, *q; /* backward only: p = inv^2 * mean(du * (z - mean)), q = mean(du) */
+    enum qd_act act;
 };
 
 struct qd_grad_ops {
@@ -93,6 +102,30 @@ struct qd_grad_ops {
     /* to = from * mask, which is 0 with probability p, else 1 / (1 - p), and a function of the
      * seed, the row and the place in the row alone; same shape, to may be from. */
     void (*thin)(const struct qd_tensor *from, const struct qd_tensor *to, float p, uint64_t seed);
+    /*
+     * Parts of the above for those who go through a batch in blocks that stay in the cache
+     * (block.h), in the calling thread; 'blocks' NULL: this level does not have them.
+     *
+     * Whether the forward pass with 'kernel', conv_weights and, when 'data', conv_data may be done
+     * for some output rows of an image as if they were a tensor with rows beyond it.
+     */
+    bool (*blocks)(const struct qd_conv_geom *g, const struct qd_conv_kernel *kernel, bool data);
+    /* conv_weights: floats of a slot, which starts as zeros; add to one; add n of them, which lie
+     * behind each other and are overwritten, to dweight.  The pixel stride of j->in must be the
+     * same in all calls. */
+    size_t (*weights_slot)(const struct qd_conv_geom *g);
+    void (*weights_part)(const struct qd_conv_grad *j, float *slot);
+    void (*weights_fold)(const struct qd_conv_grad *j, float *slots, int n, float *dweight);
+    /* Sums of d = z - about and of d * d are added to sums [2][c]; first: 'about' [c] is set. */
+    void (*stats_part)(const struct qd_tensor *z, float *about, bool first, double *sums);
+    /* Sums of du and of du * (z - mean) are added to sums [3][c], of which the last is scratch;
+     * hot: z and dy lie in the cache. */
+    void (*bn_part)(const struct qd_bn_lines *b, const struct qd_tensor *z,
+        const struct qd_tensor *dy, bool hot, double *sums);
+    void (*bn_apply)(const struct qd_bn_lines *b, const struct qd_tensor *z,
+        const struct qd_tensor *dy, const struct qd_tensor *dz);
+    void (*norm_part)(
+        const struct qd_bn_lines *b, const struct qd_tensor *z, const struct qd_tensor *y);
 };
 
 /*

@@ -61,13 +61,16 @@ void qd_grad_pool__ref(struct qd_grad_ops *g);
 void qd_grad_elt__vector(struct qd_grad_ops *g);
 void qd_grad_pool__vector(struct qd_grad_ops *g);
 void qd_grad_sum__vector(struct qd_grad_ops *g);
+void qd_grad_bn__vector(struct qd_grad_ops *g);
 #ifdef QD_X86
 void qd_grad_elt__avx2(struct qd_grad_ops *g);
 void qd_grad_pool__avx2(struct qd_grad_ops *g);
 void qd_grad_sum__avx2(struct qd_grad_ops *g);
+void qd_grad_bn__avx2(struct qd_grad_ops *g);
 void qd_grad_elt__avx512(struct qd_grad_ops *g);
 void qd_grad_pool__avx512(struct qd_grad_ops *g);
 void qd_grad_sum__avx512(struct qd_grad_ops *g);
+void qd_grad_bn__avx512(struct qd_grad_ops *g);
 #endif
 
 /* f'(x) from y = f(x), where qd_act_from_output. */

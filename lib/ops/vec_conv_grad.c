@@ -8,7 +8,9 @@
  * gradient.  So no zeros are put between the pixels of dz.  With stride 1 there is one phase.
  */
 #include "base/par.h"
+#include "ops/vec_conv.h"
 #include "ops/vec_conv_grad.h"
+#include "ops/vec_lanes.h"
 
 /* What a phase is along one axis. */
 struct axis {
@@ -287,6 +289,54 @@ static size_t work(const struct qd_conv_geom *g, int threads)
     return n;
 }
 
+/* ---- in parts -------------------------------------------------------------------------------- */
+
+/* Whether a kernel reads what its outputs need and nothing else, and does not mind rows of other
+ * outputs around its input. */
+static bool is_local(const struct qd_conv_kernel *k)
+{
+#if VW == 16
+    if (k == &qd_conv_narrow__avx2)
+        return true;
+#endif
+    return k == &QD_VEC(qd_conv_depthwise) || k == &QD_VEC(qd_conv_blocked);
+}
+
+static bool blocks(const struct qd_conv_geom *g, const struct qd_conv_kernel *kernel, bool data)
+{
+    struct phase p;
+
+    if (!is_local(kernel) || g->c > LANES_STRIP || g->k > LANES_STRIP || g->h > g->oh * g->sy ||
+        g->h <= (g->oh - 1) * g->sy)
+        return false;
+    if (!is_depthwise(g) && (has_many(g) || QD_VEC(qd_wgrad_winograd_fits)(g)))
+        return false;
+    if (!data || QD_VEC(qd_grad_halves)(g))
+        return true;
+    return g->sy == 1 && g->sx == 1 && phase_of(g, 0, &p) && is_local(p.kernel);
+}
+
+static size_t weights_slot(const struct qd_conv_geom *g)
+{
+    return is_depthwise(g) ? QD_VEC(qd_wgrad_depthwise_slot)(g) : QD_VEC(qd_wgrad_direct_slot)(g);
+}
+
+static void weights_part(const struct qd_conv_grad *j, float *slot)
+{
+    if (is_depthwise(j->g))
+        QD_VEC(qd_wgrad_depthwise_part)(j, slot);
+    else
+        QD_VEC(qd_wgrad_direct_part)(j, slot);
+}
+
+static void weights_fold(const struct qd_conv_grad *j, float *slots, int n, float *dweight)
+{
+    if (is_depthwise(j->g))
+        QD_VEC(qd_wgrad_depthwise_fold)(j, slots, n, dweight);
+    else
+        QD_VEC(qd_wgrad_direct_fold)(j, slots, n, dweight);
+}
+
 void QD_VEC(qd_grad_conv)(struct qd_grad_ops *g)
 {
     g->conv_work = work;
@@ -294,4 +344,8 @@ void QD_VEC(qd_grad_conv)(struct qd_grad_ops *g)
     g->conv_pack = pack;
     g->conv_data = conv_data;
     g->conv_weights = conv_weights;
+    g->blocks = blocks;
+    g->weights_slot = weights_slot;
+    g->weights_part = weights_part;
+    g->weights_fold = weights_fold;
 }

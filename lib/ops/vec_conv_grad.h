@@ -41,14 +41,23 @@ void QD_VEC(qd_grad_halves_pack)(const struct qd_conv_geom *g, const float *weig
 void QD_VEC(qd_grad_halves_data)(
     const struct qd_conv_grad *j, const float *weights, const struct qd_tensor *din, bool fresh);
 
-/* Three ways to add the gradient of weights to 'dweight', and the floats of work each needs. */
+/* Ways to add the gradient of weights to 'dweight', and the floats of work each needs; of two also
+ * what qd_grad_ops calls weights_slot, weights_part and weights_fold. */
 
 /* Depthwise: c = k = groups > 1. */
 size_t QD_VEC(qd_wgrad_depthwise_work)(const struct qd_conv_geom *g);
 void QD_VEC(qd_wgrad_depthwise)(const struct qd_conv_grad *j, float *dweight);
+size_t QD_VEC(qd_wgrad_depthwise_slot)(const struct qd_conv_geom *g);
+void QD_VEC(qd_wgrad_depthwise_part)(const struct qd_conv_grad *j, float *slot);
+void QD_VEC(qd_wgrad_depthwise_fold)(
+    const struct qd_conv_grad *j, float *slots, int n, float *dweight);
 /* Few weights: sums of their own for each chunk of pixels. */
 size_t QD_VEC(qd_wgrad_direct_work)(const struct qd_conv_geom *g);
 void QD_VEC(qd_wgrad_direct)(const struct qd_conv_grad *j, float *dweight);
+size_t QD_VEC(qd_wgrad_direct_slot)(const struct qd_conv_geom *g);
+void QD_VEC(qd_wgrad_direct_part)(const struct qd_conv_grad *j, float *slot);
+void QD_VEC(qd_wgrad_direct_fold)(
+    const struct qd_conv_grad *j, float *slots, int n, float *dweight);
 /* Many weights: x and dz copied to where they can be read without gaps. */
 size_t QD_VEC(qd_wgrad_packed_work)(const struct qd_conv_geom *g);
 void QD_VEC(qd_wgrad_packed)(const struct qd_conv_grad *j, float *dweight);

@@ -27,6 +27,7 @@ struct plan {
     int vlen, slen;      /* lengths of both sides */
     int tiles;
     size_t slot; /* floats of a tile's sums */
+    size_t all;  /* from the sums of a chunk to the next ones */
     int chunks;
 };
 
@@ -58,6 +59,7 @@ static struct plan plan_of(const struct qd_conv_geom *g, bool dense)
     p.values = ceil_div(p.slen, p.vlen > VW ? OUTER_2 : OUTER_1);
     p.tiles = g->groups * p.vectors * p.ny * p.nx * p.values;
     p.slot = (size_t)ceil_div(p.slen, p.values) * (size_t)(p.vlen > VW ? WIDE : VW);
+    p.all = (size_t)p.tiles * p.slot;
     p.chunks = (int)QD_MIN(CHUNKS, (long)g->n * g->oh);
     return p;
 }
@@ -128,11 +130,11 @@ static void chunk(void *ctx, int index, int thread)
 {
     const struct plan *p = ctx;
     const int oh = p->j->g->oh;
-    float *sums = p->j->work + (size_t)index * (size_t)p->tiles * p->slot;
+    float *sums = p->j->work + (size_t)index * p->all;
     long from, to;
 
     (void)thread;
-    memset(sums, 0, (size_t)p->tiles * p->slot * sizeof(float));
+    memset(sums, 0, p->all * sizeof(float));
     qd_par_range((long)p->j->g->n * oh, p->chunks, index, &from, &to);
     while (from < to) {
         int y = (int)(from % oh), rows = (int)QD_MIN(to - from, oh - y);
@@ -146,13 +148,12 @@ static void add_tile(const struct plan *p, const struct piece *e)
 {
     const struct qd_conv_geom *g = p->j->g;
     const int cg = g->c / g->groups, taps = g->rh * g->rw, width = e->nv * VW;
-    const size_t all = (size_t)p->tiles * p->slot;
     float *sums = p->j->work + e->at;
 
     for (int i = 0; i < e->n * width; i += VW) {
         vf sum = vf_load(sums + i);
         for (int k = 1; k < p->chunks; k++)
-            sum += vf_load(sums + (size_t)k * all + i);
+            sum += vf_load(sums + (size_t)k * p->all + i);
         vf_store(sums + i, sum);
     }
     for (int s = 0; s < e->n; s++)
@@ -177,11 +178,14 @@ static void add_tiles(void *ctx, int index, int thread)
     }
 }
 
+size_t QD_VEC(qd_wgrad_direct_slot)(const struct qd_conv_geom *g)
+{
+    return QD_MAX(plan_of(g, false).all, plan_of(g, true).all);
+}
+
 size_t QD_VEC(qd_wgrad_direct_work)(const struct qd_conv_geom *g)
 {
-    const struct plan a = plan_of(g, false), b = plan_of(g, true);
-
-    return QD_MAX((size_t)a.tiles * a.slot, (size_t)b.tiles * b.slot) * (size_t)a.chunks;
+    return QD_VEC(qd_wgrad_direct_slot)(g) * (size_t)plan_of(g, true).chunks;
 }
 
 void QD_VEC(qd_wgrad_direct)(const struct qd_conv_grad *j, float *dweight)
@@ -191,5 +195,27 @@ void QD_VEC(qd_wgrad_direct)(const struct qd_conv_grad *j, float *dweight)
     p.j = j;
     p.dweight = dweight;
     qd_par(p.chunks, chunk, &p);
+    qd_par(QD_MIN(p.tiles, ADDERS), add_tiles, &p);
+}
+
+void QD_VEC(qd_wgrad_direct_part)(const struct qd_conv_grad *j, float *slot)
+{
+    struct plan p = plan_of(j->g, qd_tensor_dense_rows(j->in));
+
+    p.j = j;
+    for (int n = 0; n < j->g->n; n++)
+        run_rows(&p, slot, n, 0, j->g->oh);
+}
+
+void QD_VEC(qd_wgrad_direct_fold)(const struct qd_conv_grad *j, float *slots, int n, float *dweight)
+{
+    struct plan p = plan_of(j->g, qd_tensor_dense_rows(j->in));
+    struct qd_conv_grad sums = *j;
+
+    sums.work = slots;
+    p.j = &sums;
+    p.all = QD_VEC(qd_wgrad_direct_slot)(j->g);
+    p.chunks = n;
+    p.dweight = dweight;
     qd_par(QD_MIN(p.tiles, ADDERS), add_tiles, &p);
 }

@@ -189,18 +189,12 @@ static void run_vector(const struct plan *p, const int n_y_rows[3], size_t at, f
     p->strip[rows](&s);
 }
 
-static void chunk(void *ctx, int index, int thread)
+/* Rows 'from' to 'to' - 1 of all images. */
+static void run_rows(const struct plan *p, float *sums, long from, long to)
 {
-    const struct plan *p = ctx;
     const struct qd_conv_geom *g = p->j->g;
-    const size_t floats = p->s.period * (size_t)(g->rh * g->rw);
     const size_t width = QD_MIN(p->s.period, qd_round_up((size_t)p->floats, VW));
-    float *sums = p->j->work + (size_t)index * floats;
-    long from, to;
 
-    (void)thread;
-    memset(sums, 0, floats * sizeof(float));
-    qd_par_range((long)g->n * g->oh, p->chunks, index, &from, &to);
     while (from < to) {
         int y = (int)(from % g->oh), left = (int)QD_MIN(to - from, g->oh - y);
         int rows = QD_MIN(left, ROWS);
@@ -212,26 +206,35 @@ static void chunk(void *ctx, int index, int thread)
     }
 }
 
+static void chunk(void *ctx, int index, int thread)
+{
+    const struct plan *p = ctx;
+    const struct qd_conv_geom *g = p->j->g;
+    const size_t floats = p->s.period * (size_t)(g->rh * g->rw);
+    float *sums = p->j->work + (size_t)index * floats;
+    long from, to;
+
+    (void)thread;
+    memset(sums, 0, floats * sizeof(float));
+    qd_par_range((long)g->n * g->oh, p->chunks, index, &from, &to);
+    run_rows(p, sums, from, to);
+}
+
 /* Chunks in order, and in each what belongs to the channel in order. */
-static void add_sums(const struct plan *p, float *dweight)
+static void add_sums(const struct plan *p, const float *sums, float *dweight)
 {
     const size_t c = (size_t)p->j->g->c, taps = (size_t)(p->j->g->rh * p->j->g->rw);
     const size_t period = p->s.period, end = p->flat ? period : c;
 
     for (int i = 0; i < p->chunks; i++)
         for (size_t t = 0; t < taps; t++) {
-            const float *from = p->j->work + ((size_t)i * taps + t) * period;
+            const float *from = sums + ((size_t)i * taps + t) * period;
             for (size_t at = 0; at < end; at++)
                 dweight[at % c * taps + t] += from[at];
         }
 }
 
-size_t QD_VEC(qd_wgrad_depthwise_work)(const struct qd_conv_geom *g)
-{
-    return period_of(g) * (size_t)(g->rh * g->rw) * (size_t)chunks_of(g);
-}
-
-void QD_VEC(qd_wgrad_depthwise)(const struct qd_conv_grad *j, float *dweight)
+static struct plan plan_of(const struct qd_conv_grad *j)
 {
     const struct qd_conv_geom *g = j->g;
     const struct qd_tensor *in = j->in, *dz = j->dz;
@@ -251,6 +254,39 @@ void QD_VEC(qd_wgrad_depthwise)(const struct qd_conv_grad *j, float *dweight)
     s->rh = g->rh;
     s->rw = g->rw;
     choose_strips(&p);
+    return p;
+}
+
+size_t QD_VEC(qd_wgrad_depthwise_slot)(const struct qd_conv_geom *g)
+{
+    return period_of(g) * (size_t)(g->rh * g->rw);
+}
+
+size_t QD_VEC(qd_wgrad_depthwise_work)(const struct qd_conv_geom *g)
+{
+    return QD_VEC(qd_wgrad_depthwise_slot)(g) * (size_t)chunks_of(g);
+}
+
+void QD_VEC(qd_wgrad_depthwise)(const struct qd_conv_grad *j, float *dweight)
+{
+    struct plan p = plan_of(j);
+
     qd_par(p.chunks, chunk, &p);
-    add_sums(&p, dweight);
+    add_sums(&p, j->work, dweight);
+}
+
+void QD_VEC(qd_wgrad_depthwise_part)(const struct qd_conv_grad *j, float *slot)
+{
+    struct plan p = plan_of(j);
+
+    run_rows(&p, slot, 0, (long)j->g->n * j->g->oh);
+}
+
+void QD_VEC(qd_wgrad_depthwise_fold)(
+    const struct qd_conv_grad *j, float *slots, int n, float *dweight)
+{
+    struct plan p = plan_of(j);
+
+    p.chunks = n;
+    add_sums(&p, slots, dweight);
 }

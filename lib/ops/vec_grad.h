@@ -93,6 +93,12 @@ QD_ALWAYS_INLINE vf vf_act_grad_out(enum qd_act a, vf y)
     }
 }
 
+/* An activation whose derivative costs more than storing what it makes of a gradient. */
+static inline bool vf_act_costly(enum qd_act a)
+{
+    return a != QD_LINEAR && a != QD_LEAKY && a != QD_RELU;
+}
+
 /* ---- sums over pixels ------------------------------------------------------------------------ */
 
 enum qd_sum_kind {
@@ -109,6 +115,7 @@ struct qd_sums {
     const struct qd_tensor *a, *b; /* of the same shape; b NULL where it is not used */
     enum qd_act act;
     const float *k[4]; /* [c] each: numbers of the channels, k[3] prelu's slope; NULL: zeros */
+    bool hot;          /* a and b lie in the cache */
     double *work;      /* 3 * c * 64, or NULL: the stack, and fewer chunks for many channels */
     /* Gets the sums of each channel. */
     void (*take)(void *ctx, int c, const double sum[3]);
@@ -117,9 +124,13 @@ struct qd_sums {
 
 /* Numbers are added in float a few at a time, else in double. */
 void qd_sums__vector(const struct qd_sums *s);
+/* [sums of a channel, 3 or 2 or 1][c] of all pixels, by this thread, added to 'sums'. */
+void qd_sums_part__vector(const struct qd_sums *s, double *sums);
 #ifdef QD_X86
 void qd_sums__avx2(const struct qd_sums *s);
 void qd_sums__avx512(const struct qd_sums *s);
+void qd_sums_part__avx2(const struct qd_sums *s, double *sums);
+void qd_sums_part__avx512(const struct qd_sums *s, double *sums);
 #endif
 
 #endif

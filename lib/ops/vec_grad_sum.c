@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sums over all pixels, and what is made of them: statistics, bias gradients and batch
- * normalization.  All of it is bound by memory, so that each is one pass in the order of memory.
- * Several pixels of few channels are taken as one wide pixel; 16 of those are added to a row of
- * float sums, which then goes into sums in double.  These are added in the order of the chunks.
+ * Sums over all pixels, and what is made of them: statistics and gradients of biases.  All of it is
+ * bound by memory, so that each is one pass in the order of memory.  16 wide pixels (vec_lanes.h)
+ * are added to a row of float sums, which then goes into sums in double.  These are added in the
+ * order of the chunks.
  */
 #include "ops/vec_grad.h"
 
@@ -11,87 +11,15 @@
 
 #include "base/par.h"
 #include "ops/rows.h"
+#include "ops/vec_lanes.h"
 
 enum {
-    WIDE = 128,    /* floats of a wide pixel */
-    STRIP = 4096,  /* channels at a time */
-    FLUSH = 16,    /* wide pixels added in float */
-    STACK = 16384, /* doubles of partial sums */
-    CHUNKS = 64,   /* that 'work' has room for */
-    ACC = STRIP + VW,
-    NK = 6
+    STRIP = LANES_STRIP, /* channels at a time */
+    FLUSH = LANES_PIECE, /* wide pixels added in float */
+    STACK = 16384,       /* doubles of partial sums */
+    CHUNKS = 64,         /* that 'work' has room for */
+    ACC = STRIP + VW
 };
-
-/* ---- wide pixels ----------------------------------------------------------------------------- */
-
-/* How the pixels of rows are taken together, and the numbers of each lane. */
-struct lanes {
-    int pixels; /* in a wide one */
-    int c;
-    const float *k[NK]; /* NULL: not used, or zeros */
-    float copy[NK][WIDE];
-};
-
-/* As many pixels as fit, preferably without a rest in the last vector. */
-static int wide_pixels(int c)
-{
-    int most = WIDE / c;
-
-    for (int p = most; p > 1; p--)
-        if (p * c % VW == 0)
-            return p;
-    return QD_MAX(most, 1);
-}
-
-static void lanes_init(struct lanes *l, const struct qd_tensor *a, const struct qd_tensor *b,
-    const float *const *k, int nk)
-{
-    bool dense = a->ps == a->c && (!b || b->ps == b->c);
-
-    l->c = a->c;
-    l->pixels = dense ? wide_pixels(a->c) : 1;
-    for (int i = 0; i < nk; i++) {
-        l->k[i] = k[i];
-        for (int p = 0; k[i] && l->pixels > 1 && p < l->pixels; p++) {
-            memcpy(&l->copy[i][p * l->c], k[i], (size_t)l->c * sizeof(float));
-            l->k[i] = l->copy[i];
-        }
-    }
-}
-
-QD_ALWAYS_INLINE vf number(const struct lanes *l, int k, size_t i, int left)
-{
-    return l->k[k] ? vf_load_n(l->k[k] + i, left) : vf_zero();
-}
-
-/* 'pixels' wide pixels of n floats, da and db floats apart. */
-struct piece {
-    const float *a;
-    float *b; /* NULL when there is none */
-    size_t da, db, n;
-    int pixels;
-    const struct lanes *lanes;
-    float *acc; /* [3][ACC] */
-};
-
-/* The next piece of row (n, y), at most FLUSH wide pixels from pixel *x on; false at its end.
- * What is less than a wide pixel at the end comes alone. */
-static bool next_piece(
-    struct piece *p, const struct qd_tensor *a, const struct qd_tensor *b, const int n_y[2], int *x)
-{
-    int left = a->w - *x, wide = p->lanes->pixels, pixels = QD_MIN(left / wide, FLUSH);
-
-    if (!left)
-        return false;
-    p->a = qd_at(a, n_y[0], n_y[1], *x);
-    p->b = b ? qd_at(b, n_y[0], n_y[1], *x) : NULL;
-    p->pixels = QD_MAX(pixels, 1);
-    p->n = (size_t)(pixels ? wide : left) * (size_t)a->c;
-    p->da = (size_t)wide * (size_t)a->ps;
-    p->db = b ? (size_t)wide * (size_t)b->ps : 0;
-    *x += pixels ? pixels * wide : left;
-    return true;
-}
 
 /* ---- adding ---------------------------------------------------------------------------------- */
 
@@ -99,13 +27,8 @@ struct terms {
     vf k[4], s[3];
 };
 
-/* An activation whose derivative costs more than storing what it makes of b. */
-static bool costly(enum qd_act a)
-{
-    return a != QD_LINEAR && a != QD_LEAKY && a != QD_RELU;
-}
-
-QD_ALWAYS_INLINE void bn_term(struct terms *t, enum qd_act act, vf z, float *b, int left)
+QD_ALWAYS_INLINE void bn_term(
+    struct terms *t, enum qd_act act, vf z, const float *b, float *out, int left)
 {
     vf d = z - t->k[0], dy = vf_load_n(b, left), du = dy;
 
@@ -114,8 +37,8 @@ QD_ALWAYS_INLINE void bn_term(struct terms *t, enum qd_act act, vf z, float *b, 
         du = dy * vf_act_grad(act, u, t->k[3]);
         t->s[2] = vf_fma(vf_min(u, vf_zero()), dy, t->s[2]);
     }
-    if (costly(act))
-        vf_store_n(b, du, left);
+    if (vf_act_costly(act))
+        vf_store_n(out, du, left);
     t->s[0] += du;
     t->s[1] = vf_fma(du, d, t->s[1]);
 }
@@ -126,51 +49,73 @@ QD_ALWAYS_INLINE int sums_of(enum qd_sum_kind kind)
     return kind == QD_SUM_BN ? 3 : kind == QD_SUM_STATS ? 2 : 1;
 }
 
-/* One vector of wide pixel x.  Sums live in L1, not in registers, so that memory is read in its
- * order whatever the number of channels: hardware foresees nothing else. */
-QD_ALWAYS_INLINE void add_vector(
-    const struct piece *p, enum qd_sum_kind kind, enum qd_act act, int x, const size_t i_left[2])
+struct adding {
+    struct piece p;
+    float *acc; /* [3][ACC] */
+    bool hot;
+};
+
+/* Vector i of 'count' wide pixels from x on.  Sums live in L1, not in registers, so that memory is
+ * read in about its order whatever the number of channels: hardware foresees nothing else. */
+QD_ALWAYS_INLINE void add_vectors(const struct adding *g, const enum qd_sum_kind kind,
+    const enum qd_act act, const int x_count_left[3], size_t i)
 {
-    size_t i = i_left[0];
-    size_t at_b = (size_t)x * p->db + i;
-    int left = (int)i_left[1], nk = kind == QD_SUM_BN ? 4 : kind == QD_SUM_STATS;
-    int ns = kind == QD_SUM_BN && act != QD_PRELU ? 2 : sums_of(kind);
-    vf a = vf_load_n(p->a + (size_t)x * p->da + i, left);
+    const struct piece *p = &g->p;
+    const int x = x_count_left[0], count = x_count_left[1], left = x_count_left[2];
+    const int nk = kind == QD_SUM_BN ? 4 : kind == QD_SUM_STATS;
+    const int ns = kind == QD_SUM_BN && act != QD_PRELU ? 2 : sums_of(kind);
     struct terms t;
 
     for (int k = 0; k < 4; k++)
-        t.k[k] = k < nk ? number(p->lanes, k, i, left) : vf_zero();
+        t.k[k] = k < nk ? vf_load_n(p->k[k] + i, left) : vf_zero();
     for (int k = 0; k < 3; k++)
-        t.s[k] = k < ns ? vf_load(p->acc + k * ACC + i) : vf_zero();
-    if (kind == QD_SUM_BN) {
-        bn_term(&t, act, a, p->b + at_b, left);
-    } else if (kind == QD_SUM_STATS) {
-        a -= t.k[0];
-        t.s[0] += a;
-        t.s[1] = vf_fma(a, a, t.s[1]);
-    } else if (kind == QD_SUM_ONE) {
-        t.s[0] += a;
-    } else {
-        a = kind == QD_SUM_SLOPE ? vf_min(a, vf_zero()) : a;
-        t.s[0] = vf_fma(a, vf_load_n(p->b + at_b, left), t.s[0]);
+        t.s[k] = k < ns ? vf_load(g->acc + k * ACC + i) : vf_zero();
+    UNROLL_ALL
+    for (int m = 0; m < count; m++) {
+        vf a = vf_load_n(p->a + (size_t)(x + m) * p->da + i, left);
+        const float *b = p->b + (size_t)(x + m) * p->db + i;
+        if (count == 1)
+            __builtin_prefetch(p->a + (size_t)(x + m) * p->da + i + LANES_AHEAD);
+        if (count == 1 && kind == QD_SUM_BN)
+            __builtin_prefetch(b + LANES_AHEAD);
+        if (kind == QD_SUM_BN) {
+            bn_term(&t, act, a, b, p->out + (size_t)(x + m) * p->dout + i, left);
+        } else if (kind == QD_SUM_STATS) {
+            a -= t.k[0];
+            t.s[0] += a;
+            t.s[1] = vf_fma(a, a, t.s[1]);
+        } else if (kind == QD_SUM_ONE) {
+            t.s[0] += a;
+        } else {
+            a = kind == QD_SUM_SLOPE ? vf_min(a, vf_zero()) : a;
+            t.s[0] = vf_fma(a, vf_load_n(b, left), t.s[0]);
+        }
     }
     for (int k = 0; k < ns; k++)
-        vf_store(p->acc + k * ACC + i, t.s[k]);
+        vf_store(g->acc + k * ACC + i, t.s[k]);
 }
 
-QD_ALWAYS_INLINE void add_piece(const struct piece *p, enum qd_sum_kind kind, enum qd_act act)
+QD_ALWAYS_INLINE void add_some(
+    const struct adding *p, const enum qd_sum_kind kind, const enum qd_act act, const int many)
 {
-    for (int x = 0; x < p->pixels; x++) {
-        size_t i = 0;
-        for (; i + VW <= p->n; i += VW)
-            add_vector(p, kind, act, x, (const size_t[]){i, VW});
-        if (i < p->n)
-            add_vector(p, kind, act, x, (const size_t[]){i, p->n - i});
-    }
+    const struct adding g = *p; /* what the stores cannot have changed */
+
+#define ADD(x, count, i, left) add_vectors(&g, kind, act, (const int[]){x, count, left}, i)
+    LANES_SWEEP(&g.p, many, ADD);
+#undef ADD
+}
+
+QD_ALWAYS_INLINE void add_piece(
+    const struct adding *p, const enum qd_sum_kind kind, const enum qd_act act)
+{
+    if (p->hot)
+        add_some(p, kind, act, LANES_HOT);
+    else
+        add_some(p, kind, act, 1);
 }
 
 /* The common activations, each compiled on its own. */
-static void add_bn(const struct piece *p, enum qd_act act)
+static void add_bn(const struct adding *p, enum qd_act act)
 {
     switch (act) {
     case QD_MISH:
@@ -189,7 +134,7 @@ static void add_bn(const struct piece *p, enum qd_act act)
     }
 }
 
-static void add(const struct piece *p, const struct qd_sums *s)
+static void add(const struct adding *p, const struct qd_sums *s)
 {
     switch (s->kind) {
     case QD_SUM_ONE:
@@ -232,32 +177,48 @@ static void flush(const struct lanes *l, float *acc, double *part, int ns)
     }
 }
 
-static void sum_rows(void *ctx, int chunk, int thread)
+/* The rows of a chunk to its sums. */
+static void add_rows(const struct job *j, int chunk, double *part)
 {
-    const struct job *j = ctx;
     const struct qd_tensor *a = j->s->a, *b = j->s->b;
-    size_t sums = (size_t)j->ns * (size_t)a->c;
-    double *part = j->part + (size_t)chunk * sums;
+    const struct lanes_of of = {a, b, b};
     float acc[3 * ACC];
     struct lanes lanes;
-    struct piece p = {.lanes = &lanes, .acc = acc};
+    struct adding g = {.acc = acc, .hot = j->s->hot};
     int since = 0;
 
-    (void)thread;
-    lanes_init(&lanes, a, b, j->s->k, 4);
+    lanes_init(&lanes, &of, j->s->k, 4);
     for (int k = 0; k < j->ns; k++)
         memset(&acc[k * ACC], 0, (size_t)(lanes.pixels * lanes.c + VW) * sizeof(float));
-    memset(part, 0, sums * sizeof(*part));
     QD_FOR_ROWS(a, j->chunks, chunk, n, y)
-    for (int x = 0; next_piece(&p, a, b, (const int[]){n, y}, &x);) {
-        if (since + p.pixels > FLUSH) {
+    for (int x = 0; next_piece(&g.p, &lanes, &of, (const int[]){n, y}, &x);) {
+        if (since + g.p.pixels > FLUSH) {
             flush(&lanes, acc, part, j->ns);
             since = 0;
         }
-        add(&p, j->s);
-        since += p.pixels;
+        add(&g, j->s);
+        since += g.p.pixels;
     }
     flush(&lanes, acc, part, j->ns);
+}
+
+static void sum_rows(void *ctx, int chunk, int thread)
+{
+    const struct job *j = ctx;
+    size_t sums = (size_t)j->ns * (size_t)j->s->a->c;
+    double *part = j->part + (size_t)chunk * sums;
+
+    (void)thread;
+    memset(part, 0, sums * sizeof(*part));
+    add_rows(j, chunk, part);
+}
+
+/* All rows by this thread, added to 'sums'; at most STRIP channels. */
+void QD_VEC(qd_sums_part)(const struct qd_sums *s, double *sums)
+{
+    const struct job j = {.s = s, .ns = sums_of(s->kind), .chunks = 1};
+
+    add_rows(&j, 0, sums);
 }
 
 /* The sums of at most STRIP channels, which are those of s from 'from' on. */
@@ -386,6 +347,15 @@ static void rough_mean(const struct qd_tensor *z, float *mean)
     }
 }
 
+static void vec_stats_part(const struct qd_tensor *z, float *about, bool first, double *sums)
+{
+    const struct qd_sums s = {.kind = QD_SUM_STATS, .a = z, .k = {about}, .hot = true};
+
+    if (first)
+        rough_mean(z, about);
+    QD_VEC(qd_sums_part)(&s, sums);
+}
+
 static void vec_stats(const struct qd_tensor *z, float *mean, float *var)
 {
     struct stats t = {mean, var, (double)z->n * z->h * z->w};
@@ -395,135 +365,10 @@ static void vec_stats(const struct qd_tensor *z, float *mean, float *var)
     QD_VEC(qd_sums)(&s);
 }
 
-/* ---- batch normalization --------------------------------------------------------------------- */
-
-/*
- * With d = z - mean and g = scale * inv: u = g * d + bias, and
- *     dz = g * (du - p * d - q),  p = inv^2 * mean(du * d),  q = mean(du)
- */
-struct bn {
-    const struct qd_bn *b;
-    const struct qd_tensor *z, *dy;
-    enum qd_act act; /* what apply has to go through */
-    int chunks;
-    double count;
-    float *g, *p, *q; /* [c] */
-};
-
-static void take_bn(void *ctx, int c, const double sum[3])
-{
-    struct bn *n = ctx;
-    const struct qd_bn *b = n->b;
-    double inv = (double)b->inv[c];
-
-    if (b->dbias)
-        b->dbias[c] += (float)sum[0];
-    if (b->dscale)
-        b->dscale[c] += (float)(sum[1] * inv);
-    if (b->dslope)
-        b->dslope[c] += (float)sum[2];
-    if (b->fixed)
-        return;
-    n->p[c] = (float)(inv * inv * sum[1] / n->count);
-    n->q[c] = (float)(sum[0] / n->count);
-}
-
-enum { K_MEAN, K_G, K_BIAS, K_SLOPE, K_P, K_Q };
-
-QD_ALWAYS_INLINE void apply_vector(
-    const struct piece *p, enum qd_act act, int x, const size_t i_left[2])
-{
-    size_t i = i_left[0];
-    int left = (int)i_left[1];
-    float *b = p->b + (size_t)x * p->db + i;
-    vf k[NK], d, du = vf_load_n(b, left);
-
-    for (int m = 0; m < NK; m++)
-        k[m] = number(p->lanes, m, i, left);
-    d = vf_load_n(p->a + (size_t)x * p->da + i, left) - k[K_MEAN];
-    if (act != QD_LINEAR)
-        du *= vf_act_grad(act, vf_fma(d, k[K_G], k[K_BIAS]), k[K_SLOPE]);
-    vf_store_n(b, k[K_G] * (du - vf_fma(k[K_P], d, k[K_Q])), left);
-}
-
-QD_ALWAYS_INLINE void apply_piece(const struct piece *p, enum qd_act act)
-{
-    for (int x = 0; x < p->pixels; x++) {
-        size_t i = 0;
-        for (; i + VW <= p->n; i += VW)
-            apply_vector(p, act, x, (const size_t[]){i, VW});
-        if (i < p->n)
-            apply_vector(p, act, x, (const size_t[]){i, p->n - i});
-    }
-}
-
-/* The last chunk first: it was read last and is still in the cache. */
-static void apply_rows(void *ctx, int chunk, int thread)
-{
-    const struct bn *j = ctx;
-    const float *k[NK] = {[K_MEAN] = j->b->mean,
-        [K_G] = j->g,
-        [K_BIAS] = j->b->bias,
-        [K_SLOPE] = j->act == QD_PRELU ? j->b->slope : NULL,
-        [K_P] = j->p,
-        [K_Q] = j->q};
-    struct lanes lanes;
-    struct piece p = {.lanes = &lanes};
-
-    (void)thread;
-    lanes_init(&lanes, j->z, j->dy, k, NK);
-    QD_FOR_ROWS(j->z, j->chunks, j->chunks - 1 - chunk, n, y)
-    for (int x = 0; next_piece(&p, j->z, j->dy, (const int[]){n, y}, &x);) {
-#define CALL(A) apply_piece(&p, A)
-        QD_ACT_SPECIALISE(j->act, CALL);
-#undef CALL
-    }
-}
-
-static void channel_rows(void *ctx, int chunk, int thread)
-{
-    const struct bn *j = ctx;
-
-    (void)thread;
-    QD_FOR_ROWS(j->z, j->chunks, chunk, n, y)
-    for (int x = 0; x < j->z->w; x++)
-        qd_act_grad_channels(j->b->act, qd_at(j->z, n, y, x), j->b, qd_at(j->dy, n, y, x), j->z->c);
-}
-
-static void vec_bn(
-    const struct qd_bn *b, const struct qd_tensor *z, const struct qd_tensor *dy, float *work)
-{
-    size_t c = (size_t)z->c;
-    float *more = work + 2 * 3 * CHUNKS * c; /* after as many doubles */
-    struct bn j = {b, z, dy, b->act, qd_row_chunks(z), 0, more, more + c, more + 2 * c};
-    struct qd_sums s = {
-        .kind = QD_SUM_BN, .a = z, .b = dy, .work = (double *)work, .take = take_bn, .ctx = &j};
-
-    j.count = (double)z->n * z->h * z->w;
-    for (size_t i = 0; i < c; i++) {
-        j.g[i] = b->scale[i] * b->inv[i];
-        j.p[i] = j.q[i] = 0;
-    }
-    if (!qd_act_elementwise(b->act)) {
-        qd_par(j.chunks, channel_rows, &j);
-        j.act = QD_LINEAR;
-    }
-    s.act = j.act;
-    s.k[0] = b->mean;
-    s.k[1] = j.g;
-    s.k[2] = b->bias;
-    s.k[3] = b->act == QD_PRELU ? b->slope : NULL;
-    if (!b->fixed || b->dscale || b->dbias || b->dslope) {
-        QD_VEC(qd_sums)(&s);
-        j.act = costly(j.act) ? QD_LINEAR : j.act;
-    }
-    qd_par(j.chunks, apply_rows, &j);
-}
-
 void QD_VEC(qd_grad_sum)(struct qd_grad_ops *g)
 {
     g->bias = vec_bias;
     g->dot = vec_dot;
     g->stats = vec_stats;
-    g->bn = vec_bn;
+    g->stats_part = vec_stats_part;
 }

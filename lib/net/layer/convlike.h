@@ -7,6 +7,7 @@
 #define QD_LAYER_CONVLIKE_H
 
 #include "net/layer/util.h"
+#include "ops/block.h"
 
 /* What training adds; set by train_need. */
 struct qd_convlike_train {
@@ -14,6 +15,9 @@ struct qd_convlike_train {
     struct qd_tensor dsharp; /* shape of the gradient of what the blur reads */
     size_t stats;            /* in 'saved', behind the sums */
     size_t scratch;          /* in 'work' during backward, behind dsharp */
+    bool blocks;             /* the batch is gone through in blocks (ops/block.h) */
+    bool summed;             /* backward: who reads the output has the sums already */
+    struct qd_lazy lazy;     /* the output, for the layer that reads it when it is deferred */
 };
 
 /* The private struct of such a layer.  setup fills g (n = 1), bn, act and blur. */
@@ -43,6 +47,8 @@ void qd_convlike_train_turn(
     struct qd_layer *l, const struct qd_grad_ops *g, const float *params, float *turned);
 void qd_convlike_train_forward(struct qd_layer *l, const struct qd_train_pass *p);
 void qd_convlike_backward(struct qd_layer *l, const struct qd_train_pass *p);
+bool qd_convlike_blocks(const struct qd_layer *l);
+const struct qd_lazy *qd_convlike_lazy(struct qd_layer *l, const struct qd_train_pass *p);
 
 /* setup of [convolutional] and of [depthwise] (groups = channels = filters). */
 int qd_conv_setup(struct qd_layer *l, struct qd_keys *k, bool depthwise) QD_MUSTCHECK;

@@ -229,4 +229,6 @@ const struct qd_layer_type qd_type_convolutional = {
     .train_turn = qd_convlike_train_turn,
     .train_forward = qd_convlike_train_forward,
     .backward = qd_convlike_backward,
+    .train_blocks = qd_convlike_blocks,
+    .train_lazy = qd_convlike_lazy,
 };

@@ -114,8 +114,9 @@ void qd_learn_gate_back(const struct qd_train_pass *p, enum qd_gate kind)
 
 /* ---- batch normalization --------------------------------------------------------------------- */
 
-/* stats: mean, 1 / deviation, then the factor and the addend that they make of z. */
-enum { MEAN, INV, MUL, ADD, ARRAYS };
+/* stats: mean, 1 / deviation, then the factor and the addend that they make of z.  In blocks also p
+ * and q of struct qd_bn_lines, then sums as doubles. */
+enum { MEAN, INV, MUL, ADD, ARRAYS, P = ARRAYS, Q, BLOCK_ARRAYS };
 
 static size_t stride(int c)
 {
@@ -132,35 +133,34 @@ size_t qd_learn_bn_work(int c)
     return (size_t)8 * 64 * (size_t)c; /* as qd_grad_ops.bn says */
 }
 
-/* Of this batch to mean and var, and into the running ones: those get the unbiased variance (spec
+/* The statistics of this batch go into the running ones: those get the unbiased variance (spec
  * darknet.md 2.1.3). */
-static void measure(const struct qd_layer *l, const struct qd_train_pass *p,
-    const struct qd_tensor *z, float *mean, float *var)
+static void roll(const struct qd_layer *l, const struct qd_train_pass *p, const struct qd_tensor *z,
+    const float *mean, const float *var)
 {
     float *rolling_mean = p->params + qd_layer_find_param(l, "rolling_mean")->offset;
     float *rolling_var = p->params + qd_layer_find_param(l, "rolling_variance")->offset;
     double count = (double)z->n * z->h * z->w, m = (double)p->bn_momentum;
     double unbias = count > 1 ? count / (count - 1) : 1;
 
-    p->grad->stats(z, mean, var);
     for (int c = 0; c < z->c; c++) {
         rolling_mean[c] = (float)(m * (double)rolling_mean[c] + (1 - m) * (double)mean[c]);
         rolling_var[c] = (float)(m * (double)rolling_var[c] + (1 - m) * unbias * (double)var[c]);
     }
 }
 
-void qd_learn_bn(const struct qd_layer *l, const struct qd_train_pass *p, const struct qd_tensor *z,
-    const struct qd_tensor *y, enum qd_act act, float *stats)
+/* From mean and variance to the numbers that the passes need. */
+static void settle(const struct qd_layer *l, const struct qd_train_pass *p,
+    const struct qd_tensor *z, float *stats)
 {
     size_t step = stride(z->c), bytes = (size_t)z->c * sizeof(float);
     float *mean = stats + MEAN * step, *inv = stats + INV * step;
     float *mul = stats + MUL * step, *add = stats + ADD * step;
     const float *scale = qd_layer_values(l, p->params, "scales");
     const float *bias = qd_layer_values(l, p->params, "biases");
-    bool apart = !qd_act_elementwise(act) || act == QD_PRELU;
 
     if (p->grads) {
-        measure(l, p, z, mean, inv);
+        roll(l, p, z, mean, inv);
     } else {
         memcpy(mean, qd_layer_values(l, p->params, "rolling_mean"), bytes);
         memcpy(inv, qd_layer_values(l, p->params, "rolling_variance"), bytes);
@@ -171,7 +171,18 @@ void qd_learn_bn(const struct qd_layer *l, const struct qd_train_pass *p, const 
         mul[c] = (float)m;
         add[c] = (float)((double)bias[c] - m * (double)mean[c]);
     }
-    p->ops->norm(z, y, mul, add, apart ? QD_LINEAR : act);
+}
+
+void qd_learn_bn(const struct qd_layer *l, const struct qd_train_pass *p, const struct qd_tensor *z,
+    const struct qd_tensor *y, enum qd_act act, float *stats)
+{
+    size_t step = stride(z->c);
+    bool apart = !qd_act_elementwise(act) || act == QD_PRELU;
+
+    if (p->grads)
+        p->grad->stats(z, stats + MEAN * step, stats + INV * step);
+    settle(l, p, z, stats);
+    p->ops->norm(z, y, stats + MUL * step, stats + ADD * step, apart ? QD_LINEAR : act);
     if (apart)
         p->ops->act(y, y, act, qd_layer_values(l, p->params, "slopes"));
 }
@@ -192,4 +203,62 @@ void qd_learn_bn_back(
         .fixed = !p->grads};
 
     p->grad->bn(&bn, b->z, b->dy, b->work);
+}
+
+/* ---- the same in blocks ---------------------------------------------------------------------- */
+
+struct qd_bn_lines qd_learn_block_lines(
+    const struct qd_layer *l, const struct qd_train_pass *p, enum qd_act act, const float *stats)
+{
+    size_t step = stride(l->c);
+
+    return (struct qd_bn_lines){.mean = stats + MEAN * step,
+        .gain = stats + MUL * step,
+        .bias = qd_layer_values(l, p->params, "biases"),
+        .add = stats + ADD * step,
+        .p = stats + P * step,
+        .q = stats + Q * step,
+        .act = act};
+}
+
+double *qd_learn_block_sums(const struct qd_layer *l, float *stats)
+{
+    return (double *)(void *)(stats + BLOCK_ARRAYS * stride(l->c));
+}
+
+size_t qd_learn_block_floats(int c)
+{
+    return (BLOCK_ARRAYS + 2 * 3) * stride(c);
+}
+
+void qd_learn_block_forward(const struct qd_layer *l, const struct qd_train_pass *p,
+    const struct qd_block *b, const struct qd_tensor *z, float *stats)
+{
+    size_t step = stride(z->c);
+
+    if (p->grads)
+        qd_block_forward(b, z, stats + MEAN * step, stats + INV * step);
+    else
+        qd_block_forward(b, z, NULL, NULL);
+    settle(l, p, z, stats);
+}
+
+void qd_learn_block_back(const struct qd_layer *l, const struct qd_train_pass *p,
+    const struct qd_tensor *z, float *stats)
+{
+    size_t step = stride(z->c);
+    const double *sums = qd_learn_block_sums(l, stats);
+    const float *inv = stats + INV * step;
+    float *dscale = qd_learn_grads(l, p, "scales"), *dbias = qd_learn_grads(l, p, "biases");
+    double count = (double)z->n * z->h * z->w;
+
+    for (int c = 0; c < z->c; c++) {
+        double i = (double)inv[c], prod = sums[z->c + c];
+        if (dscale)
+            dscale[c] += (float)(prod * i);
+        if (dbias)
+            dbias[c] += (float)sums[c];
+        stats[P * step + (size_t)c] = p->grads ? (float)(i * i * prod / count) : 0;
+        stats[Q * step + (size_t)c] = p->grads ? (float)(sums[c] / count) : 0;
+    }
 }

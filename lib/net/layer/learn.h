@@ -7,6 +7,7 @@
 #define QD_LAYER_LEARN_H
 
 #include "net/layer/util.h"
+#include "ops/block.h"
 
 /* The operations that go with a table of gradients. */
 const struct qd_ops *qd_learn_ops(const struct qd_grad_ops *g);
@@ -59,5 +60,21 @@ struct qd_learn_bn_back {
 size_t qd_learn_bn_work(int c);
 void qd_learn_bn_back(
     const struct qd_layer *l, const struct qd_train_pass *p, const struct qd_learn_bn_back *b);
+
+/*
+ * The same where the convolution in front goes through the batch in blocks (ops/block.h), and act
+ * is one that qd_bn_lines allows; 'stats' are qd_learn_block_floats(c) floats then.
+ */
+size_t qd_learn_block_floats(int c);
+struct qd_bn_lines qd_learn_block_lines(
+    const struct qd_layer *l, const struct qd_train_pass *p, enum qd_act act, const float *stats);
+/* Where the sums of qd_block_sums are kept. */
+double *qd_learn_block_sums(const struct qd_layer *l, float *stats);
+/* The convolution, and the statistics. */
+void qd_learn_block_forward(const struct qd_layer *l, const struct qd_train_pass *p,
+    const struct qd_block *b, const struct qd_tensor *z, float *stats);
+/* From the sums to the gradients of scales and biases, and p and q of the lines. */
+void qd_learn_block_back(const struct qd_layer *l, const struct qd_train_pass *p,
+    const struct qd_tensor *z, float *stats);
 
 #endif

@@ -115,6 +115,7 @@ status 0 'is replaced' train d -f
 same_run a d
 
 # SIGTERM ends a run after its iteration.
+: >e.out # what 'start' does, but later
 start e -n 1000000 -E 0 -N .9
 while [ "$(grep -vc '^#' e.out)" -lt 3 ]; do sleep .05; done
 kill -TERM $pid

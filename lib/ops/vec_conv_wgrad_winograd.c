@@ -17,6 +17,7 @@
 #include "base/par.h"
 #include "ops/vec_conv.h"
 #include "ops/vec_conv_grad.h"
+#include "ops/vec_winograd.h"
 
 enum {
     SIDE_MAX = 6,         /* of a patch of x: m + 2 */
@@ -86,62 +87,6 @@ static struct plan plan_of(const struct qd_conv_geom *g)
 
 /* ---- transforms ------------------------------------------------------------------------------ */
 
-/* B' on one row or column of x. */
-QD_ALWAYS_INLINE void line_x(const int m, const vf *d, vf *t)
-{
-    if (m == 2) {
-        t[0] = d[0] - d[2];
-        t[1] = d[1] + d[2];
-        t[2] = d[2] - d[1];
-        t[3] = d[1] - d[3];
-    } else {
-        vf even = vf_fma(vf_set(-4), d[2], d[4]), odd = vf_fma(vf_set(-4), d[1], d[3]);
-        vf near = d[4] - d[2], far = 2.0f * (d[3] - d[1]);
-        t[0] = vf_fma(vf_set(4), d[0], vf_fma(vf_set(-5), d[2], d[4]));
-        t[1] = even + odd;
-        t[2] = even - odd;
-        t[3] = near + far;
-        t[4] = near - far;
-        t[5] = vf_fma(vf_set(4), d[1], vf_fma(vf_set(-5), d[3], d[5]));
-    }
-}
-
-/* A on one row or column of dz. */
-QD_ALWAYS_INLINE void line_z(const int m, const vf *y, vf *s)
-{
-    if (m == 2) {
-        s[0] = y[0];
-        s[1] = y[0] + y[1];
-        s[2] = y[0] - y[1];
-        s[3] = -y[1];
-    } else {
-        vf even = y[0] + y[2], odd = y[1] + y[3];
-        vf far = vf_fma(vf_set(4), y[2], y[0]), odd_far = 2.0f * vf_fma(vf_set(4), y[3], y[1]);
-        s[0] = y[0];
-        s[1] = even + odd;
-        s[2] = even - odd;
-        s[3] = far + odd_far;
-        s[4] = far - odd_far;
-        s[5] = y[3];
-    }
-}
-
-/* G' on one row or column of sums. */
-QD_ALWAYS_INLINE void line_w(const int m, const vf *u, vf *w)
-{
-    if (m == 2) {
-        vf even = 0.5f * (u[1] + u[2]);
-        w[0] = u[0] + even;
-        w[1] = 0.5f * (u[1] - u[2]);
-        w[2] = even + u[3];
-    } else {
-        vf near = (-1 / 6.f) * (u[1] + u[2]), far = (1 / 24.f) * (u[3] + u[4]);
-        w[0] = vf_fma(vf_set(0.25f), u[0], near + far);
-        w[1] = vf_fma(vf_set(1 / 6.f), u[2] - u[1], (1 / 12.f) * (u[3] - u[4]));
-        w[2] = vf_fma(vf_set(4), far, near) + u[5];
-    }
-}
-
 /* The patch of x or of dz at px[row * n + column] + c: its components go to 'to', 'stride' apart,
  * whole vectors unless 'lanes' says less. */
 QD_ALWAYS_INLINE void transform(const int m, const bool is_x, const float *const *px, int c,
@@ -157,9 +102,9 @@ QD_ALWAYS_INLINE void transform(const int m, const bool is_x, const float *const
         for (int i = 0; i < n; i++)
             d[i] = vf_load(px[i * n + j] + c);
         if (is_x)
-            line_x(m, d, u);
+            wino_in(m, d, u);
         else
-            line_z(m, d, u);
+            wino_out_back(m, d, u);
         UNROLL_ALL
         for (int i = 0; i < side; i++)
             t[i][j] = u[i];
@@ -168,9 +113,9 @@ QD_ALWAYS_INLINE void transform(const int m, const bool is_x, const float *const
     for (int i = 0; i < side; i++) {
         vf u[SIDE_MAX];
         if (is_x)
-            line_x(m, t[i], u);
+            wino_in(m, t[i], u);
         else
-            line_z(m, t[i], u);
+            wino_out_back(m, t[i], u);
         UNROLL_ALL
         for (int j = 0; j < side; j++)
             if (lanes >= VW)
@@ -261,7 +206,7 @@ QD_ALWAYS_INLINE void weights_out(
             UNROLL_ALL
             for (int i = 0; i < side; i++)
                 u[i] = vf_load(s + (i * side + j) * SLOT + c);
-            line_w(m, u, d);
+            wino_filter_back(m, u, d);
             UNROLL_ALL
             for (int i = 0; i < 3; i++)
                 t[i][j] = d[i];
@@ -269,7 +214,7 @@ QD_ALWAYS_INLINE void weights_out(
         UNROLL_ALL
         for (int i = 0; i < 3; i++) {
             vf d[3];
-            line_w(m, t[i], d);
+            wino_filter_back(m, t[i], d);
             UNROLL_ALL
             for (int j = 0; j < 3; j++)
                 vf_store(w + (i * 3 + j) * WIDE + c, d[j]);

@@ -19,7 +19,7 @@
  */
 #include "base/par.h"
 #include "ops/kernels.h"
-#include "ops/vec.h"
+#include "ops/vec_winograd.h"
 
 enum {
     NR = 2 * VW,                /* filters of a panel */
@@ -91,27 +91,6 @@ static size_t packed_floats(const struct qd_conv_geom *g)
     return (size_t)w.xi * (size_t)g->c * (size_t)w.panels * NR;
 }
 
-/* G on one row or column of a filter, for m = 2 and m = 4. */
-QD_ALWAYS_INLINE void line_filter(const int side, const vf *w, vf *u)
-{
-    if (side == 4) {
-        vf even = 0.5f * (w[0] + w[2]), odd = 0.5f * w[1];
-        u[0] = w[0];
-        u[1] = even + odd;
-        u[2] = even - odd;
-        u[3] = w[2];
-    } else {
-        vf even = (-1 / 6.f) * (w[0] + w[2]), odd = (1 / 6.f) * w[1];
-        vf far = vf_fma(vf_set(1 / 24.f), w[0], (1 / 6.f) * w[2]), mid = (1 / 12.f) * w[1];
-        u[0] = 0.25f * w[0];
-        u[1] = even - odd;
-        u[2] = even + odd;
-        u[3] = far + mid;
-        u[4] = far - mid;
-        u[5] = w[2];
-    }
-}
-
 /* G g G' of a vector of filters, tap t at w + t * NR; components of u are 'stride' apart. */
 QD_ALWAYS_INLINE void transform_filters(const int side, const float *w, float *u, size_t stride)
 {
@@ -120,13 +99,13 @@ QD_ALWAYS_INLINE void transform_filters(const int side, const float *w, float *u
     UNROLL_ALL
     for (int j = 0; j < 3; j++) {
         const vf g[3] = {vf_load(w + j * NR), vf_load(w + (3 + j) * NR), vf_load(w + (6 + j) * NR)};
-        line_filter(side, g, t[j]);
+        wino_filter(side - 2, g, t[j]);
     }
     UNROLL_ALL
     for (int i = 0; i < side; i++) {
         const vf g[3] = {t[0][i], t[1][i], t[2][i]};
         vf line[SIDE_MAX];
-        line_filter(side, g, line);
+        wino_filter(side - 2, g, line);
         UNROLL_ALL
         for (int j = 0; j < side; j++)
             vf_store(u + (size_t)(i * side + j) * stride, line[j]);
@@ -175,26 +154,6 @@ static void pack(
 
 /* ---- patches in ------------------------------------------------------------------------------ */
 
-/* B' on one row or column of a patch. */
-QD_ALWAYS_INLINE void line_in(const int side, const vf *d, vf *t)
-{
-    if (side == 4) {
-        t[0] = d[0] - d[2];
-        t[1] = d[1] + d[2];
-        t[2] = d[2] - d[1];
-        t[3] = d[1] - d[3];
-    } else {
-        vf even = vf_fma(vf_set(-4), d[2], d[4]), odd = vf_fma(vf_set(-4), d[1], d[3]);
-        vf near = d[4] - d[2], far = 2.0f * (d[3] - d[1]);
-        t[0] = vf_fma(vf_set(4), d[0], vf_fma(vf_set(-5), d[2], d[4]));
-        t[1] = even + odd;
-        t[2] = even - odd;
-        t[3] = near + far;
-        t[4] = near - far;
-        t[5] = vf_fma(vf_set(4), d[1], vf_fma(vf_set(-5), d[3], d[5]));
-    }
-}
-
 /* B' d B for one vector of channels at px[row * side + column]; components of v are 'stride'
  * apart, and n of its channels are wanted. */
 QD_ALWAYS_INLINE void transform_in(
@@ -208,7 +167,7 @@ QD_ALWAYS_INLINE void transform_in(
         UNROLL_ALL
         for (int i = 0; i < side; i++)
             d[i] = vf_load(px[i * side + j] + c);
-        line_in(side, d, u);
+        wino_in(side - 2, d, u);
         UNROLL_ALL
         for (int i = 0; i < side; i++)
             t[i][j] = u[i];
@@ -216,7 +175,7 @@ QD_ALWAYS_INLINE void transform_in(
     UNROLL_ALL
     for (int i = 0; i < side; i++) {
         vf u[SIDE_MAX];
-        line_in(side, t[i], u);
+        wino_in(side - 2, t[i], u);
         UNROLL_ALL
         for (int j = 0; j < side; j++)
             vf_store_n(v + (size_t)(i * side + j) * stride, u[j], n);
@@ -355,21 +314,6 @@ QD_ALWAYS_INLINE void put(const struct finish *f, int y, int x, vf v)
     vf_store_n(qd_at(f->out, f->n, y, x) + f->k, v, f->lanes);
 }
 
-/* A' on one row or column of components. */
-QD_ALWAYS_INLINE void line_out(const int m, const vf *s, vf *y)
-{
-    if (m == 2) {
-        y[0] = s[0] + s[1] + s[2];
-        y[1] = s[1] - s[2] - s[3];
-    } else {
-        vf add1 = s[1] + s[2], sub1 = s[1] - s[2], add2 = s[3] + s[4], sub2 = s[3] - s[4];
-        y[0] = s[0] + add1 + add2;
-        y[1] = vf_fma(vf_set(2), sub2, sub1);
-        y[2] = vf_fma(vf_set(4), add2, add1);
-        y[3] = vf_fma(vf_set(8), sub2, sub1) + s[5];
-    }
-}
-
 /* A' s A for one vector of filters: m x m outputs, each through the epilogue. */
 QD_ALWAYS_INLINE void transform_out(const int m, const struct finish *f, const float *src,
     size_t stride, enum qd_act act, bool pool)
@@ -382,14 +326,14 @@ QD_ALWAYS_INLINE void transform_out(const int m, const struct finish *f, const f
         UNROLL_ALL
         for (int i = 0; i < m + 2; i++)
             s[i] = vf_load(src + (size_t)(i * (m + 2) + j) * stride);
-        line_out(m, s, u);
+        wino_out(m, s, u);
         UNROLL_ALL
         for (int i = 0; i < m; i++)
             t[i][j] = u[i];
     }
     UNROLL_ALL
     for (int i = 0; i < m; i++) {
-        line_out(m, t[i], y[i]);
+        wino_out(m, t[i], y[i]);
         UNROLL_ALL
         for (int j = 0; j < m; j++)
             y[i][j] = activated(f, y[i][j], act);

@@ -147,6 +147,20 @@ struct qd_head {
     float beta_nms;
 };
 
+/*
+ * Which channels must live or die together when a model is pruned.  A channel is one of the output
+ * of a layer of the graph, layer -1: of the net's input.
+ */
+struct qd_channel {
+    int layer, c;
+};
+/* How a layer tells it; both may be called any number of times. */
+struct qd_channels {
+    void (*tie)(void *ctx, struct qd_channel a, struct qd_channel b); /* both or none */
+    void (*keep)(void *ctx, struct qd_channel a, const char *why);    /* stays; why: static */
+    void *ctx;
+};
+
 struct qd_layer_type {
     const char *section;    /* canonical name in the cfg */
     const char *aliases[3]; /* other spellings, NULL-terminated when fewer */
@@ -156,6 +170,19 @@ struct qd_layer_type {
     /* Read the keys; set sources (default: the previous layer), output shape, place, borders,
      * parameters, detail.  Every rule of the cfg is checked here, with file:line. */
     int (*setup)(struct qd_layer *l, struct qd_keys *k, struct qd_error *err);
+    /*
+     * Tell how channels of the output and of the sources hang together, so that any set of groups
+     * of tied channels that holds no kept one can be taken out of the graph: the layer can then be
+     * built with the channels that are left, in their order, and its parameters cut to them.
+     * Channels that are neither tied nor kept are free: the parameters take up any number.  (What
+     * a removed channel still contributed as a constant is another matter.)  A layer may also tie
+     * channels of one source, and of layers that it shares parameters with.  NULL: all channels of
+     * output and sources stay.
+     */
+    void (*channels)(const struct qd_layer *l, const struct qd_channels *ch);
+    /* The output is a sum of the sources, with or without factors and an activation: source 0 ends
+     * a branch without which the others are left. */
+    bool adds;
     /* Multiply-adds per image; NULL: 0. */
     uint64_t (*macs)(const struct qd_layer *l);
     /* Memory for a batch of n; NULL: none. */
@@ -193,6 +220,17 @@ struct qd_layer_type {
     void (*decode)(
         const struct qd_layer *l, const struct qd_tensor *raw, int n, const struct qd_decode *d);
 };
+
+/* Channel c of the output of l, and of its source i. */
+static inline struct qd_channel qd_channel_out(const struct qd_layer *l, int c)
+{
+    return (struct qd_channel){l->index, c};
+}
+
+static inline struct qd_channel qd_channel_in(const struct qd_layer *l, int i, int c)
+{
+    return (struct qd_channel){l->in[i], c};
+}
 
 /* ---- for setup ------------------------------------------------------------------------------- */
 

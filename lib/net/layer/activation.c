@@ -27,6 +27,14 @@ static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
     return 0;
 }
 
+static void channels(const struct qd_layer *l, const struct qd_channels *ch)
+{
+    const struct activation *v = l->priv;
+
+    qd_channels_same(l, ch);
+    qd_channels_act(l, ch, v->act);
+}
+
 static void need(struct qd_layer *l, const struct qd_ops *ops, int n, struct qd_need *need)
 {
     const struct activation *v = l->priv;
@@ -89,6 +97,7 @@ const struct qd_layer_type qd_type_activation = {
     .keys = keys,
     .priv_size = sizeof(struct activation),
     .setup = setup,
+    .channels = channels,
     .need = need,
     .pack = pack,
     .forward = forward,

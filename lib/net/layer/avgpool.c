@@ -33,6 +33,7 @@ const struct qd_layer_type qd_type_avgpool = {
     .help = "mean over all pixels of each channel",
     .keys = keys,
     .setup = setup,
+    .channels = qd_channels_same,
     .forward = forward,
     .train_need = qd_learn_need_none,
     .backward = backward,

@@ -65,6 +65,7 @@ const struct qd_layer_type qd_type_batchnorm = {
     .help = "batch normalization of each channel",
     .keys = keys,
     .setup = setup,
+    .channels = qd_channels_same,
     .need = need,
     .pack = pack,
     .forward = forward,

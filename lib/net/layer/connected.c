@@ -62,6 +62,7 @@ const struct qd_layer_type qd_type_connected = {
     .keys = keys,
     .priv_size = sizeof(struct qd_convlike),
     .setup = setup,
+    .channels = qd_convlike_channels,
     .macs = qd_convlike_macs,
     .need = qd_convlike_need,
     .pack = qd_convlike_pack,

@@ -10,6 +10,30 @@
  */
 #include "net/layer/convlike.h"
 
+/*
+ * Weights take up any number of channels, so that those of input and output have nothing to do with
+ * each other, but: a filter that sees one channel goes with it, as all filters on that channel do
+ * (every group keeps its width), and groups of more channels stay equally wide on both sides.
+ * Who shares weights has the same channels on both sides.
+ */
+void qd_convlike_channels(const struct qd_layer *l, const struct qd_channels *ch)
+{
+    const struct qd_convlike *v = l->priv;
+    const struct qd_conv_geom *g = &v->g;
+
+    for (int c = 0; v->single && c < g->k; c++)
+        ch->tie(ch->ctx, qd_channel_out(l, c), qd_channel_in(l, 0, c / (g->k / g->groups)));
+    if (!v->single) {
+        qd_channels_groups(ch, l->in[0], g->c, g->groups);
+        qd_channels_groups(ch, l->index, g->k, g->groups);
+    }
+    for (int c = 0; v->owner && c < g->k; c++)
+        ch->tie(ch->ctx, qd_channel_out(l, c), qd_channel_out(v->owner, c));
+    for (int c = 0; v->owner && c < g->c; c++)
+        ch->tie(ch->ctx, qd_channel_in(l, 0, c), qd_channel_in(v->owner, 0, c));
+    qd_channels_act(l, ch, v->act);
+}
+
 uint64_t qd_convlike_macs(const struct qd_layer *l)
 {
     const struct qd_convlike *v = l->priv;

@@ -20,18 +20,21 @@ struct qd_convlike_train {
     struct qd_lazy lazy;     /* the output, for the layer that reads it when it is deferred */
 };
 
-/* The private struct of such a layer.  setup fills g (n = 1), bn, act and blur. */
+/* The private struct of such a layer.  setup fills everything up to owner (g for n = 1). */
 struct qd_convlike {
     struct qd_conv_geom g;
+    bool single; /* each filter sees one channel, and goes with it */
     bool bn;
     enum qd_act act;
     struct qd_layer_blur blur;
+    const struct qd_layer *owner;        /* share_index: whose parameters these are, or NULL */
     const struct qd_conv_kernel *kernel; /* set by need */
     size_t bias, slope, scale;           /* where they lie in 'packed' */
     struct qd_convlike_train train;
 };
 
 /* The members of struct qd_layer_type. */
+void qd_convlike_channels(const struct qd_layer *l, const struct qd_channels *ch);
 uint64_t qd_convlike_macs(const struct qd_layer *l);
 void qd_convlike_need(struct qd_layer *l, const struct qd_ops *ops, int n, struct qd_need *need);
 void qd_convlike_pack(

@@ -82,6 +82,7 @@ static int read_geometry(struct qd_layer *l, struct qd_keys *k, bool depthwise)
     if (v->blur.kind)
         g.sx = g.sy = 1;
     v->g = g;
+    v->single = g.groups == l->ic && (depthwise || g.groups > 1);
     return 0;
 }
 
@@ -111,7 +112,8 @@ static int output_shape(struct qd_layer *l, struct qd_keys *k)
 /* share_index: the parameters of another layer instead of own ones. */
 static int share(struct qd_layer *l, struct qd_keys *k)
 {
-    const struct qd_convlike *v = l->priv, *o;
+    struct qd_convlike *v = l->priv;
+    const struct qd_convlike *o;
     int index = qd_key_int(k, "share_index");
     const struct qd_layer *owner;
 
@@ -135,6 +137,7 @@ static int share(struct qd_layer *l, struct qd_keys *k)
             "[%s] cannot share the parameters of layer %d: size, channels, filters, groups, "
             "batch_normalize and prelu must be equal",
             l->type->section, index);
+    v->owner = owner;
     for (int i = 0; i < owner->nparams; i++) {
         struct qd_param p = owner->param[i];
         p.flags |= QD_PARAM_SHARED;
@@ -219,6 +222,7 @@ const struct qd_layer_type qd_type_convolutional = {
     .keys = keys,
     .priv_size = sizeof(struct qd_convlike),
     .setup = setup,
+    .channels = qd_convlike_channels,
     .macs = qd_convlike_macs,
     .need = qd_convlike_need,
     .pack = qd_convlike_pack,

@@ -21,9 +21,15 @@ static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
     return k->failed ? -1 : 0;
 }
 
+static void channels(const struct qd_layer *l, const struct qd_channels *ch)
+{
+    qd_channels_keep(l, ch, "output that is trained");
+}
+
 const struct qd_layer_type qd_type_cost = {
     .section = "cost",
     .help = "training: the loss of its input",
     .keys = keys,
     .setup = setup,
+    .channels = channels,
 };

@@ -145,6 +145,7 @@ const struct qd_layer_type qd_type_crop = {
     .keys = keys,
     .priv_size = sizeof(struct crop),
     .setup = setup,
+    .channels = qd_channels_same,
     .need = need,
     .pack = pack,
     .forward = forward,

@@ -175,6 +175,7 @@ const struct qd_layer_type qd_type_dropout = {
     .keys = keys,
     .priv_size = sizeof(struct dropout),
     .setup = setup,
+    .channels = qd_channels_same,
     .train_need = train_need,
     .train_forward = train_forward,
     .backward = backward,

@@ -186,6 +186,11 @@ int qd_head_check(struct qd_layer *l, struct qd_keys *k, const struct qd_anchors
         a->nmask == 1 ? "" : "s", extra, a->classes, l->ic, advice);
 }
 
+void qd_head_channels(const struct qd_layer *l, const struct qd_channels *ch)
+{
+    qd_channels_keep(l, ch, "detection head");
+}
+
 enum qd_nms qd_head_nms(struct qd_keys *k)
 {
     const char *kind = qd_key_word(k, "nms_kind");

@@ -59,6 +59,8 @@ int qd_head_anchors(
 /* A fault unless the input has a->nmask * (extra + classes) channels; makes l an alias. */
 int qd_head_check(
     struct qd_layer *l, struct qd_keys *k, const struct qd_anchors *a, int extra) QD_MUSTCHECK;
+/* The member 'channels' of a head: all stay. */
+void qd_head_channels(const struct qd_layer *l, const struct qd_channels *ch);
 /* The kind that key nms_kind names. */
 enum qd_nms qd_head_nms(struct qd_keys *k);
 

@@ -45,6 +45,7 @@ const struct qd_layer_type qd_type_local_avgpool = {
     .keys = keys,
     .priv_size = sizeof(struct qd_pool_geom),
     .setup = setup,
+    .channels = qd_channels_same,
     .forward = forward,
     .train_need = qd_learn_need_none,
     .backward = backward,

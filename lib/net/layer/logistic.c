@@ -16,6 +16,11 @@ static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
     return k->failed ? -1 : 0;
 }
 
+static void channels(const struct qd_layer *l, const struct qd_channels *ch)
+{
+    qd_channels_keep(l, ch, "probabilities");
+}
+
 static void forward(struct qd_layer *l, const struct qd_pass *p)
 {
     (void)l;
@@ -35,6 +40,7 @@ const struct qd_layer_type qd_type_logistic = {
     .help = "the logistic function of each value",
     .keys = keys,
     .setup = setup,
+    .channels = channels,
     .forward = forward,
     .backward = backward,
 };

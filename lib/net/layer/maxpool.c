@@ -69,6 +69,16 @@ static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
     return k->failed ? -1 : 0;
 }
 
+static void channels(const struct qd_layer *l, const struct qd_channels *ch)
+{
+    const struct maxpool *v = l->priv;
+
+    if (v->depth)
+        qd_channels_keep(l, ch, "maximum over channels");
+    else
+        qd_channels_same(l, ch);
+}
+
 static void need(struct qd_layer *l, const struct qd_ops *ops, int n, struct qd_need *need)
 {
     struct maxpool *v = l->priv;
@@ -143,6 +153,7 @@ const struct qd_layer_type qd_type_maxpool = {
     .keys = keys,
     .priv_size = sizeof(struct maxpool),
     .setup = setup,
+    .channels = channels,
     .need = need,
     .forward = forward,
     .fuse = fuse,

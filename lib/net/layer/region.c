@@ -112,6 +112,7 @@ const struct qd_layer_type qd_type_region = {
     .keys = keys,
     .priv_size = sizeof(struct qd_region_head),
     .setup = setup,
+    .channels = qd_head_channels,
     .head = head,
     .decode = decode,
 };

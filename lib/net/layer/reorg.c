@@ -56,6 +56,24 @@ static int setup_3d(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
     return setup_reorg(l, k, false);
 }
 
+/* The old map makes a channel from pixels of several ones, as many as there happen to be. */
+static void channels_old(const struct qd_layer *l, const struct qd_channels *ch)
+{
+    qd_channels_keep(l, ch, "reorg mixes channels");
+}
+
+/* Block b of the deep side's channels is every stride-th pixel of all channels of the other. */
+static void channels_3d(const struct qd_layer *l, const struct qd_channels *ch)
+{
+    const struct reorg *v = l->priv;
+    int wide = v->reverse ? l->c : l->ic, deep = v->reverse ? l->ic : l->c;
+
+    for (int c = 0; c < deep; c++) {
+        struct qd_channel in = qd_channel_in(l, 0, v->reverse ? c : c % wide);
+        ch->tie(ch->ctx, qd_channel_out(l, v->reverse ? c % wide : c), in);
+    }
+}
+
 static void forward_old(struct qd_layer *l, const struct qd_pass *p)
 {
     const struct reorg *v = l->priv;
@@ -114,6 +132,7 @@ const struct qd_layer_type qd_type_reorg = {
     .keys = keys,
     .priv_size = sizeof(struct reorg),
     .setup = setup_old,
+    .channels = channels_old,
     .forward = forward_old,
     .train_need = train_need,
     .backward = backward_old,
@@ -125,6 +144,7 @@ const struct qd_layer_type qd_type_reorg3d = {
     .keys = keys,
     .priv_size = sizeof(struct reorg),
     .setup = setup_3d,
+    .channels = channels_3d,
     .forward = forward_3d,
     .train_need = train_need,
     .backward = backward_3d,

@@ -58,6 +58,23 @@ static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
     return qd_layer_shape(l, k, l->ih, l->iw, sum);
 }
 
+/* All groups of a source must stay equally wide, also those that are not taken. */
+static void channels(const struct qd_layer *l, const struct qd_channels *ch)
+{
+    const struct route *v = l->priv;
+    int at = 0;
+
+    for (int i = 0; i < l->nin; i++) {
+        int h, w, c;
+        qd_layer_source(l, i, &h, &w, &c);
+        qd_channels_groups(ch, l->in[i], c, v->groups);
+        c /= v->groups;
+        for (int j = 0; j < c; j++)
+            ch->tie(ch->ctx, qd_channel_out(l, at + j), qd_channel_in(l, i, v->group * c + j));
+        at += c;
+    }
+}
+
 static void forward(struct qd_layer *l, const struct qd_pass *p)
 {
     const struct route *v = l->priv;
@@ -100,6 +117,7 @@ const struct qd_layer_type qd_type_route = {
     .keys = keys,
     .priv_size = sizeof(struct route),
     .setup = setup,
+    .channels = channels,
     .forward = forward,
     .train_need = qd_learn_need_none,
     .backward = backward,

@@ -40,6 +40,14 @@ static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
     return qd_layer_shape(l, k, h, w, c);
 }
 
+static void channels(const struct qd_layer *l, const struct qd_channels *ch)
+{
+    const struct sam *v = l->priv;
+
+    qd_channels_same(l, ch);
+    qd_channels_act(l, ch, v->act);
+}
+
 static void forward(struct qd_layer *l, const struct qd_pass *p)
 {
     const struct sam *v = l->priv;
@@ -88,6 +96,7 @@ const struct qd_layer_type qd_type_sam = {
     .keys = keys,
     .priv_size = sizeof(struct sam),
     .setup = setup,
+    .channels = channels,
     .forward = forward,
     .train_need = train_need,
     .train_forward = train_forward,

@@ -45,6 +45,20 @@ static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
     return qd_layer_shape(l, k, h, w, c);
 }
 
+static void channels(const struct qd_layer *l, const struct qd_channels *ch)
+{
+    const struct scale_channels *v = l->priv;
+
+    for (int c = 0; c < l->c; c++) {
+        ch->tie(ch->ctx, qd_channel_out(l, c), qd_channel_in(l, 1, c));
+        if (v->kind == QD_GATE_CHANNEL)
+            ch->tie(ch->ctx, qd_channel_out(l, c), qd_channel_in(l, 0, c));
+    }
+    if (v->kind == QD_GATE_PIXEL)
+        ch->keep(ch->ctx, qd_channel_in(l, 0, 0), "factor of all channels");
+    qd_channels_act(l, ch, v->act);
+}
+
 static void forward(struct qd_layer *l, const struct qd_pass *p)
 {
     const struct scale_channels *v = l->priv;
@@ -93,6 +107,7 @@ const struct qd_layer_type qd_type_scale_channels = {
     .keys = keys,
     .priv_size = sizeof(struct scale_channels),
     .setup = setup,
+    .channels = channels,
     .forward = forward,
     .train_need = train_need,
     .train_forward = train_forward,

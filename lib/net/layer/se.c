@@ -229,6 +229,7 @@ const struct qd_layer_type qd_type_se = {
     .keys = keys,
     .priv_size = sizeof(struct se),
     .setup = setup,
+    .channels = qd_channels_same, /* the inner width is its own affair */
     .macs = macs,
     .need = need,
     .pack = pack,

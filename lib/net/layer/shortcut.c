@@ -94,6 +94,22 @@ static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
     return 0;
 }
 
+/* The first channels of all that are added are the same; what a source has beyond the output's
+ * channels nobody sees here. */
+static void channels(const struct qd_layer *l, const struct qd_channels *ch)
+{
+    const struct shortcut *v = l->priv;
+
+    for (int i = 0; i < l->nin; i++) {
+        int h, w, c;
+        qd_layer_source(l, i, &h, &w, &c);
+        c = QD_MIN(c, l->c);
+        for (int j = 0; j < c; j++)
+            ch->tie(ch->ctx, qd_channel_out(l, j), qd_channel_in(l, i, j));
+    }
+    qd_channels_act(l, ch, v->act);
+}
+
 static void need(struct qd_layer *l, const struct qd_ops *ops, int n, struct qd_need *need)
 {
     const struct shortcut *v = l->priv;
@@ -257,6 +273,8 @@ const struct qd_layer_type qd_type_shortcut = {
     .keys = keys,
     .priv_size = sizeof(struct shortcut),
     .setup = setup,
+    .channels = channels,
+    .adds = true,
     .need = need,
     .pack = pack,
     .forward = forward,

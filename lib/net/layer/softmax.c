@@ -42,6 +42,11 @@ static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
     return 0;
 }
 
+static void channels(const struct qd_layer *l, const struct qd_channels *ch)
+{
+    qd_channels_keep(l, ch, "probabilities of classes");
+}
+
 static void need(struct qd_layer *l, const struct qd_ops *ops, int n, struct qd_need *need)
 {
     struct qd_softmax_head *v = l->priv;
@@ -123,6 +128,7 @@ const struct qd_layer_type qd_type_softmax = {
     .keys = keys,
     .priv_size = sizeof(struct qd_softmax_head),
     .setup = setup,
+    .channels = channels,
     .need = need,
     .forward = forward,
     .train_need = train_need,

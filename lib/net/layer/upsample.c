@@ -63,6 +63,7 @@ const struct qd_layer_type qd_type_upsample = {
     .keys = keys,
     .priv_size = sizeof(struct upsample),
     .setup = setup,
+    .channels = qd_channels_same,
     .forward = forward,
     .train_need = qd_learn_need_none,
     .backward = backward,

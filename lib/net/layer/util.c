@@ -64,6 +64,39 @@ int qd_layer_add_bn(struct qd_layer *l, struct qd_keys *k, size_t n)
         l, k, "rolling_variance", n, QD_PARAM_STAT | QD_PARAM_VAR | QD_PARAM_INIT_ONE, 0);
 }
 
+void qd_channels_same(const struct qd_layer *l, const struct qd_channels *ch)
+{
+    for (int i = 0; i < l->nin; i++)
+        for (int c = 0; c < l->c; c++)
+            ch->tie(ch->ctx, qd_channel_out(l, c), qd_channel_in(l, i, c));
+}
+
+void qd_channels_keep(const struct qd_layer *l, const struct qd_channels *ch, const char *why)
+{
+    for (int i = 0; i < l->nin; i++) {
+        int h, w, c;
+        qd_layer_source(l, i, &h, &w, &c);
+        for (int j = 0; j < c; j++)
+            ch->keep(ch->ctx, qd_channel_in(l, i, j), why);
+    }
+    for (int c = 0; c < l->c; c++)
+        ch->keep(ch->ctx, qd_channel_out(l, c), why);
+}
+
+void qd_channels_groups(const struct qd_channels *ch, int layer, int c, int groups)
+{
+    int width = c / groups;
+
+    for (int i = width; i < c; i++)
+        ch->tie(ch->ctx, (struct qd_channel){layer, i}, (struct qd_channel){layer, i % width});
+}
+
+void qd_channels_act(const struct qd_layer *l, const struct qd_channels *ch, enum qd_act act)
+{
+    for (int c = 0; c < l->c && !qd_act_elementwise(act); c++)
+        ch->keep(ch->ctx, qd_channel_out(l, c), "activation over all channels");
+}
+
 void qd_layer_detail(struct qd_layer *l, const char *fmt, ...)
 {
     size_t used = strlen(l->detail);

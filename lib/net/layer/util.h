@@ -66,6 +66,16 @@ int qd_layer_add(struct qd_layer *l, struct qd_keys *k, const char *name, size_t
     int fan_in) QD_MUSTCHECK;
 /* The three arrays of batch normalization (after "biases"), n channels. */
 int qd_layer_add_bn(struct qd_layer *l, struct qd_keys *k, size_t n) QD_MUSTCHECK;
+/*
+ * Bodies of the member 'channels': every channel goes with the one of the same number in all
+ * sources (which have as many); all channels of output and sources stay; channel k of each of
+ * 'groups' equal parts of the c channels of a layer (-1: the input) goes with the others; the
+ * output's channels stay when the activation is no function of single values.
+ */
+void qd_channels_same(const struct qd_layer *l, const struct qd_channels *ch);
+void qd_channels_keep(const struct qd_layer *l, const struct qd_channels *ch, const char *why);
+void qd_channels_groups(const struct qd_channels *ch, int layer, int c, int groups);
+void qd_channels_act(const struct qd_layer *l, const struct qd_channels *ch, enum qd_act act);
 /* Append to l->detail. */
 void qd_layer_detail(struct qd_layer *l, const char *fmt, ...) QD_PRINTF(2, 3);
 /* Append "from -1, 8" to l->detail. */

@@ -83,6 +83,7 @@ const struct qd_layer_type qd_type_yolo = {
     .keys = keys,
     .priv_size = sizeof(struct qd_yolo_head),
     .setup = setup,
+    .channels = qd_head_channels,
     .head = head,
     .decode = decode,
 };

@@ -161,6 +161,15 @@ struct qd_channels {
     void *ctx;
 };
 
+/*
+ * Which channels are left when a graph is cut: those of layer i (-1: the net's input) are told at
+ * stays[first[i + 1]] ...
+ */
+struct qd_cut {
+    const int *first;  /* [nlayers + 2] */
+    const bool *stays; /* [first[nlayers + 1]] */
+};
+
 struct qd_layer_type {
     const char *section;    /* canonical name in the cfg */
     const char *aliases[3]; /* other spellings, NULL-terminated when fewer */
@@ -180,6 +189,17 @@ struct qd_layer_type {
      * output and sources stay.
      */
     void (*channels)(const struct qd_layer *l, const struct qd_channels *ch);
+    /*
+     * Cutting, by a cut that 'channels' allows.  narrow: set those numbers of the layer's section
+     * in 'cfg', a copy of the graph's, that change (qd_layer_set); QD_EUNSUP when the cut cannot be
+     * written so.  slice: the values of the parameters that are left from 'from', the whole block
+     * of this graph, to 'to', that of the graph of the narrow cfg, in which this layer is 'less';
+     * values that are not written are 0.  NULL: no number changes; there are no parameters.
+     */
+    int (*narrow)(const struct qd_layer *l, const struct qd_cut *cut, struct qd_cfg *cfg,
+        struct qd_error *err);
+    void (*slice)(const struct qd_layer *l, const struct qd_layer *less, const struct qd_cut *cut,
+        const float *from, float *to);
     /* The output is a sum of the sources, with or without factors and an activation: source 0 ends
      * a branch without which the others are left. */
     bool adds;

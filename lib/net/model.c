@@ -12,7 +12,7 @@
 #include "base/rng.h"
 #include "format/weights.h"
 
-struct qd_model *qd_model_new(struct qd_cfg *cfg, struct qd_error *err)
+struct qd_model *qd_model_make(struct qd_cfg *cfg, bool quiet, struct qd_error *err)
 {
     struct qd_model *m = cfg ? qd_alloc(1, sizeof(*m), err) : NULL;
 
@@ -21,7 +21,7 @@ struct qd_model *qd_model_new(struct qd_cfg *cfg, struct qd_error *err)
         return NULL;
     }
     m->cfg = cfg;
-    m->graph = qd_graph_new(cfg, 0, 0, false, err);
+    m->graph = qd_graph_new(cfg, 0, 0, quiet, err);
     if (m->graph)
         m->params = qd_alloc(m->graph->nparams, sizeof(float), err);
     if (!m->params) {
@@ -36,6 +36,11 @@ struct qd_model *qd_model_new(struct qd_cfg *cfg, struct qd_error *err)
                     m->params[p->offset + j] = 1;
         }
     return m;
+}
+
+struct qd_model *qd_model_new(struct qd_cfg *cfg, struct qd_error *err)
+{
+    return qd_model_make(cfg, false, err);
 }
 
 void qd_model_free(struct qd_model *m)

@@ -11,4 +11,7 @@ struct qd_model {
     uint64_t seen; /* images seen in training */
 };
 
+/* qd_model_new(); 'quiet' leaves out the warnings about the cfg, which were given before. */
+struct qd_model *qd_model_make(struct qd_cfg *cfg, bool quiet, struct qd_error *err) QD_MUSTCHECK;
+
 #endif

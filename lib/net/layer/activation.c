@@ -2,6 +2,7 @@
 /*
  * [activation]: an activation on its own; prelu has a trained slope for each channel.
  */
+#include "net/layer/cut.h"
 #include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
@@ -98,6 +99,7 @@ const struct qd_layer_type qd_type_activation = {
     .priv_size = sizeof(struct activation),
     .setup = setup,
     .channels = channels,
+    .slice = qd_slice_channels,
     .need = need,
     .pack = pack,
     .forward = forward,

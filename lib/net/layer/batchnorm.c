@@ -3,6 +3,7 @@
  * [batchnorm]: batch normalization on its own (spec darknet.md 2.11), at inference one factor and
  * one addend a channel.
  */
+#include "net/layer/cut.h"
 #include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
@@ -66,6 +67,7 @@ const struct qd_layer_type qd_type_batchnorm = {
     .keys = keys,
     .setup = setup,
     .channels = qd_channels_same,
+    .slice = qd_slice_channels,
     .need = need,
     .pack = pack,
     .forward = forward,

@@ -4,6 +4,7 @@
  * kernel is as large as its input: weights [output][c][h][w] are darknet's, which flattens planes.
  */
 #include "net/layer/convlike.h"
+#include "net/layer/cut.h"
 
 static const struct qd_cfg_key keys[] = {
     QD_K_INT("output", "1", 1, QD_MAX_CHANNELS, "number of outputs"),
@@ -55,6 +56,12 @@ static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
     return 0;
 }
 
+static int narrow(
+    const struct qd_layer *l, const struct qd_cut *cut, struct qd_cfg *cfg, struct qd_error *err)
+{
+    return qd_layer_set(l, cfg, "output", l->c, qd_cut_count(cut, l->index), err);
+}
+
 const struct qd_layer_type qd_type_connected = {
     .section = "connected",
     .aliases = {"conn"},
@@ -63,6 +70,8 @@ const struct qd_layer_type qd_type_connected = {
     .priv_size = sizeof(struct qd_convlike),
     .setup = setup,
     .channels = qd_convlike_channels,
+    .narrow = narrow,
+    .slice = qd_convlike_slice,
     .macs = qd_convlike_macs,
     .need = qd_convlike_need,
     .pack = qd_convlike_pack,

@@ -10,6 +10,8 @@
  */
 #include "net/layer/convlike.h"
 
+#include "net/layer/cut.h"
+
 /*
  * Weights take up any number of channels, so that those of input and output have nothing to do with
  * each other, but: a filter that sees one channel goes with it, as all filters on that channel do
@@ -32,6 +34,31 @@ void qd_convlike_channels(const struct qd_layer *l, const struct qd_channels *ch
     for (int c = 0; v->owner && c < g->c; c++)
         ch->tie(ch->ctx, qd_channel_in(l, 0, c), qd_channel_in(v->owner, 0, c));
     qd_channels_act(l, ch, v->act);
+}
+
+/* Weights are [filter][channel of its group][tap]; the rest has one value for each filter. */
+void qd_convlike_slice(const struct qd_layer *l, const struct qd_layer *less,
+    const struct qd_cut *cut, const float *from, float *to)
+{
+    const struct qd_convlike *v = l->priv;
+    const struct qd_conv_geom *g = &v->g;
+    const bool *in = qd_cut_of(cut, l->in[0]), *out = qd_cut_of(cut, l->index);
+    int width = g->c / g->groups;
+    size_t taps = (size_t)g->rh * (size_t)g->rw;
+
+    for (int i = 0; !v->owner && i < l->nparams; i++) {
+        const float *x = from + l->param[i].offset;
+        float *at = to + less->param[i].offset;
+        if (strcmp(l->param[i].name, "weights") != 0) {
+            qd_cut_copy(x, at, out, g->k, 1);
+            continue;
+        }
+        for (int k = 0; k < g->k; k++) {
+            const bool *seen = in + k / (g->k / g->groups) * width;
+            if (out[k])
+                at = qd_cut_copy(x + (size_t)k * (size_t)width * taps, at, seen, width, taps);
+        }
+    }
 }
 
 uint64_t qd_convlike_macs(const struct qd_layer *l)

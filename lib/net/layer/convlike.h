@@ -35,6 +35,8 @@ struct qd_convlike {
 
 /* The members of struct qd_layer_type. */
 void qd_convlike_channels(const struct qd_layer *l, const struct qd_channels *ch);
+void qd_convlike_slice(const struct qd_layer *l, const struct qd_layer *less,
+    const struct qd_cut *cut, const float *from, float *to);
 uint64_t qd_convlike_macs(const struct qd_layer *l);
 void qd_convlike_need(struct qd_layer *l, const struct qd_ops *ops, int n, struct qd_need *need);
 void qd_convlike_pack(
@@ -53,6 +55,9 @@ void qd_convlike_backward(struct qd_layer *l, const struct qd_train_pass *p);
 bool qd_convlike_blocks(const struct qd_layer *l);
 const struct qd_lazy *qd_convlike_lazy(struct qd_layer *l, const struct qd_train_pass *p);
 
+/* narrow of [convolutional] and [depthwise]. */
+int qd_conv_narrow(const struct qd_layer *l, const struct qd_cut *cut, struct qd_cfg *cfg,
+    struct qd_error *err) QD_MUSTCHECK;
 /* setup of [convolutional] and of [depthwise] (groups = channels = filters). */
 int qd_conv_setup(struct qd_layer *l, struct qd_keys *k, bool depthwise) QD_MUSTCHECK;
 

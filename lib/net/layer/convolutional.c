@@ -4,6 +4,7 @@
  * darknet.md 2.1).  Running it is in convlike.c.
  */
 #include "net/layer/convlike.h"
+#include "net/layer/cut.h"
 
 enum { MAX_BORDER = 1024 }; /* pixels: zeros around the input are real memory */
 
@@ -209,6 +210,23 @@ int qd_conv_setup(struct qd_layer *l, struct qd_keys *k, bool depthwise)
     return 0;
 }
 
+/* A filter on one channel goes with it, and so does its group.  [depthwise] takes both numbers from
+ * its input where they are not given. */
+int qd_conv_narrow(
+    const struct qd_layer *l, const struct qd_cut *cut, struct qd_cfg *cfg, struct qd_error *err)
+{
+    const struct qd_convlike *v = l->priv;
+    bool must = strcmp(l->type->section, "depthwise") != 0;
+    int groups = v->single ? qd_cut_count(cut, l->in[0]) : v->g.groups;
+
+    if ((must || qd_cfg_get(cfg, l->index + 1, "filters")) &&
+        qd_layer_set(l, cfg, "filters", l->c, qd_cut_count(cut, l->index), err) < 0)
+        return -1;
+    if (must || qd_cfg_get(cfg, l->index + 1, "groups"))
+        return qd_layer_set(l, cfg, "groups", v->g.groups, groups, err);
+    return 0;
+}
+
 static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
 {
     (void)err; /* faults go through the keys */
@@ -223,6 +241,8 @@ const struct qd_layer_type qd_type_convolutional = {
     .priv_size = sizeof(struct qd_convlike),
     .setup = setup,
     .channels = qd_convlike_channels,
+    .narrow = qd_conv_narrow,
+    .slice = qd_convlike_slice,
     .macs = qd_convlike_macs,
     .need = qd_convlike_need,
     .pack = qd_convlike_pack,

@@ -4,6 +4,8 @@
  * 6.1): the mean of each channel, two small fully connected layers without bias, ReLU between them
  * and a hard sigmoid behind, and the result scales the channels.
  */
+#include "base/error.h"
+#include "net/layer/cut.h"
 #include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
@@ -67,6 +69,41 @@ static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
     }
     qd_layer_detail(l, "%d %d", inner, c);
     return 0;
+}
+
+/* The inner layer keeps its width; where no reduction of the channels that are left gives that
+ * width, it gets units whose weights are 0, which change nothing. */
+static int narrow(
+    const struct qd_layer *l, const struct qd_cut *cut, struct qd_cfg *cfg, struct qd_error *err)
+{
+    const struct se *v = l->priv;
+    int c = qd_cut_count(cut, l->index), inner = v->fc[0].g.k;
+
+    if (c < inner)
+        return qd_error_at(err, QD_EUNSUP, qd_cfg_name(cfg), l->line,
+            "%d channels are left of [se], fewer than the %d of its inner layer", c, inner);
+    if (qd_cfg_get(cfg, l->index + 1, "filters") &&
+        qd_layer_set(l, cfg, "filters", l->c, c, err) < 0)
+        return -1;
+    return c == l->c ? 0 : qd_layer_set(l, cfg, "reduction", 0, c / inner, err);
+}
+
+static void slice(const struct qd_layer *l, const struct qd_layer *less, const struct qd_cut *cut,
+    const float *from, float *to)
+{
+    const struct se *v = l->priv, *n = less->priv;
+    const bool *stays = qd_cut_of(cut, l->index);
+    int inner = v->fc[0].g.k, wide = n->fc[0].g.k;
+    const float *w1 = from + l->param[0].offset, *w2 = from + l->param[1].offset;
+    float *to1 = to + less->param[0].offset, *to2 = to + less->param[1].offset;
+
+    for (int k = 0; k < inner; k++)
+        to1 = qd_cut_copy(w1 + (size_t)k * (size_t)l->c, to1, stays, l->c, 1);
+    for (int c = 0; c < l->c; c++)
+        if (stays[c]) {
+            memcpy(to2, w2 + (size_t)c * (size_t)inner, (size_t)inner * sizeof(*to2));
+            to2 += wide;
+        }
 }
 
 static uint64_t macs(const struct qd_layer *l)
@@ -230,6 +267,8 @@ const struct qd_layer_type qd_type_se = {
     .priv_size = sizeof(struct se),
     .setup = setup,
     .channels = qd_channels_same, /* the inner width is its own affair */
+    .narrow = narrow,
+    .slice = slice,
     .macs = macs,
     .need = need,
     .pack = pack,

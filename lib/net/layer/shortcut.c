@@ -7,6 +7,7 @@
  */
 #include <math.h>
 
+#include "net/layer/cut.h"
 #include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
@@ -108,6 +109,19 @@ static void channels(const struct qd_layer *l, const struct qd_channels *ch)
             ch->tie(ch->ctx, qd_channel_out(l, j), qd_channel_in(l, i, j));
     }
     qd_channels_act(l, ch, v->act);
+}
+
+/* Weights of sources are not touched by channels that go. */
+static void slice(const struct qd_layer *l, const struct qd_layer *less, const struct qd_cut *cut,
+    const float *from, float *to)
+{
+    const struct shortcut *v = l->priv;
+
+    if (v->per_channel)
+        qd_slice_channels(l, less, cut, from, to);
+    else if (v->weighted)
+        memcpy(
+            to + less->param[0].offset, from + l->param[0].offset, l->param[0].count * sizeof(*to));
 }
 
 static void need(struct qd_layer *l, const struct qd_ops *ops, int n, struct qd_need *need)
@@ -274,6 +288,7 @@ const struct qd_layer_type qd_type_shortcut = {
     .priv_size = sizeof(struct shortcut),
     .setup = setup,
     .channels = channels,
+    .slice = slice,
     .adds = true,
     .need = need,
     .pack = pack,

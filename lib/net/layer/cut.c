@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cutting channels out of a layer: what the layer types share for it.
+ */
+#include "net/layer/cut.h"
+
+#include "net/graph.h"
+
+const bool *qd_cut_of(const struct qd_cut *cut, int layer)
+{
+    return cut->stays + cut->first[layer + 1];
+}
+
+int qd_cut_count(const struct qd_cut *cut, int layer)
+{
+    int n = 0;
+
+    for (int i = cut->first[layer + 1]; i < cut->first[layer + 2]; i++)
+        n += cut->stays[i];
+    return n;
+}
+
+int qd_layer_set(const struct qd_layer *l, struct qd_cfg *cfg, const char *key, int old, int value,
+    struct qd_error *err)
+{
+    char text[16];
+
+    if (value == old)
+        return 0;
+    snprintf(text, sizeof(text), "%d", value);
+    return qd_cfg_set(cfg, l->index + 1, key, text, err);
+}
+
+float *qd_cut_copy(const float *from, float *to, const bool *stays, int n, size_t each)
+{
+    for (int i = 0; i < n; i++) {
+        if (!stays[i])
+            continue;
+        memcpy(to, from + (size_t)i * each, each * sizeof(*to));
+        to += each;
+    }
+    return to;
+}
+
+void qd_slice_channels(const struct qd_layer *l, const struct qd_layer *less,
+    const struct qd_cut *cut, const float *from, float *to)
+{
+    const bool *stays = qd_cut_of(cut, l->index);
+
+    for (int k = 0; k < l->nparams; k++) {
+        float *at = to + less->param[k].offset;
+        for (size_t i = 0; i < l->param[k].count; i += (size_t)l->c)
+            at = qd_cut_copy(from + l->param[k].offset + i, at, stays, l->c, 1);
+    }
+}

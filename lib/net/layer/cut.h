@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cutting channels out of a layer: bodies and helpers of the members 'narrow' and 'slice'.
+ */
+#ifndef QD_LAYER_CUT_H
+#define QD_LAYER_CUT_H
+
+#include "net/layer.h"
+
+/* For each channel of a layer's output (-1: of the net's input) whether it stays. */
+const bool *qd_cut_of(const struct qd_cut *cut, int layer);
+/* How many stay. */
+int qd_cut_count(const struct qd_cut *cut, int layer);
+/* Set a number in the section of l; the document is left alone where the layer has that number
+ * already, which is 'old'. */
+int qd_layer_set(const struct qd_layer *l, struct qd_cfg *cfg, const char *key, int old, int value,
+    struct qd_error *err) QD_MUSTCHECK;
+/* Copy those of n pieces of 'each' floats that stay; returns what lies behind the last one. */
+float *qd_cut_copy(const float *from, float *to, const bool *stays, int n, size_t each);
+/* slice of layers whose parameters are all a whole number of [c] arrays, one value for each channel
+ * of the output. */
+void qd_slice_channels(const struct qd_layer *l, const struct qd_layer *less,
+    const struct qd_cut *cut, const float *from, float *to);
+
+#endif

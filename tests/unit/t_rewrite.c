@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cutting channel groups out of models: on small nets of every structure and on the shipped
+ * architectures every layer of the compact model gives what the whole one gives whose dead channels
+ * are 0; files load and have the length that their cfg says; a cut of nothing changes no byte; what
+ * cannot be cut is refused.  With QD_QUICK set only the smaller shipped nets run.
+ */
+#include <unistd.h>
+
+#include "layer_rig.h"
+#include "prune/rewrite.h"
+
+#define NET "[net]\nwidth=8\nheight=8\nchannels=3\n"
+#define CONVX(n, more) "[convolutional]\nbatch_normalize=1\nfilters=" #n "\nsize=3\npad=1\n" more
+#define CONV(n) CONVX(n, "activation=leaky\n")
+#define HALF(n) CONVX(n, "stride=2\nactivation=mish\n")
+#define GROUPED(n, g) CONVX(n, "groups=" #g "\nactivation=relu\n")
+#define DEPTHWISE "[depthwise]\nbatch_normalize=1\nsize=3\npad=1\nactivation=relu6\n"
+#define END "[convolutional]\nfilters=2\nactivation=linear\n"
+#define ADD(f) "[shortcut]\nfrom=" #f "\nactivation=linear\n"
+
+enum { SIDE = 64, LARGE = 7000000 };
+
+/* About 2 of 5 groups, but something of every layer stays, and 'least' channels of [se]. */
+static bool *choose(const struct qd_groups *g)
+{
+    bool *dead = calloc((size_t)g->ngroups + 1, sizeof(*dead));
+
+    for (int k = 0; k < g->ngroups; k++)
+        dead[k] = !g->why[k] && tap_rand() % 5 < 2;
+    for (int l = 0; l < g->graph->nlayers; l++) {
+        const struct qd_layer *x = &g->graph->layer[l];
+        int least = 1;
+        if (strcmp(x->type->section, "se") == 0)
+            least = (int)(x->param[0].count / (size_t)x->c);
+        for (int c = 0; qd_groups_alive(g, l, dead) < least; c++)
+            dead[qd_groups_of(g, l, c)] = false;
+    }
+    return dead;
+}
+
+/* Make what the dead channels of a layer give 0. */
+static void silence(const struct qd_layer *l, const struct qd_groups *g, const bool *dead, float *p)
+{
+    const struct qd_param *w = qd_layer_find_param(l, "weights");
+    const struct qd_param *bias = qd_layer_find_param(l, "biases");
+    const struct qd_param *scale = qd_layer_find_param(l, "scales");
+
+    for (int c = 0; bias && c < l->c; c++) {
+        if (!dead[qd_groups_of(g, l->index, c)])
+            continue;
+        p[bias->offset + (size_t)c] = 0;
+        if (scale)
+            p[scale->offset + (size_t)c] = 0;
+        else
+            memset(
+                p + w->offset + (size_t)c * (size_t)w->fan_in, 0, (size_t)w->fan_in * sizeof(*p));
+    }
+}
+
+/* A net on random input that depends on nothing but its size. */
+static struct qd_net *run(const struct qd_model *m, int side)
+{
+    struct qd_error err = {0};
+    struct qd_net *net =
+        qd_net_new(m, &(struct qd_net_opts){.keep_all = true, .w = side, .h = side}, &err);
+
+    if (!OK(net, "net: %s", err.msg))
+        return NULL;
+    const struct qd_tensor *in = qd_net_tensor(net, -1);
+    uint64_t at = 1;
+    for (int y = 0; y < in->h; y++)
+        for (int x = 0; x < in->w; x++)
+            for (int c = 0; c < in->c; c++) {
+                at = at * 6364136223846793005u + 1442695040888963407u;
+                qd_at(in, 0, y, x)[c] = (float)(at >> 40) / (1 << 23) - 1;
+            }
+    qd_net_forward(net);
+    return net;
+}
+
+/* The larger one; NaN is larger than all. */
+static double larger(double a, double b)
+{
+    return isnan(a) || b <= a ? a : b;
+}
+
+/* The largest difference between the channels that are left of a layer, to its largest value. */
+static double apart(const struct qd_tensor *a, const struct qd_tensor *b, const struct qd_groups *g,
+    const bool *dead, int layer)
+{
+    double most = 0, far = 0;
+
+    for (int y = 0; y < a->h; y++)
+        for (int x = 0; x < a->w; x++)
+            for (int c = 0, k = 0; c < a->c; c++) {
+                double u = (double)qd_at(a, 0, y, x)[c], d;
+                if (dead[qd_groups_of(g, layer, c)])
+                    continue;
+                d = fabs(u - (double)qd_at(b, 0, y, x)[k++]);
+                most = larger(most, fabs(u));
+                far = larger(far, d);
+            }
+    return most > 0 ? far / most : far; /* a layer of zeros is compared as it is */
+}
+
+/* Whether all values are numbers and not all of them equal. */
+static bool alive(const struct qd_tensor *t)
+{
+    bool differ = false;
+
+    for (int y = 0; y < t->h; y++)
+        for (int x = 0; x < t->w; x++)
+            for (int c = 0; c < t->c; c++) {
+                float v = qd_at(t, 0, y, x)[c];
+                if (!isfinite(v))
+                    return false;
+                differ |= v != qd_at(t, 0, 0, 0)[0];
+            }
+    return differ;
+}
+
+/* Written and read back; a weights file is 20 bytes and the parameters. */
+static void file_of(const struct qd_model *m, const char *what)
+{
+    struct qd_error err = {0};
+    struct qd_buf text = {0};
+    FILE *f;
+
+    qd_cfg_print(m->cfg, &text);
+    struct qd_cfg *cfg = qd_cfg_parse(text.data, text.len, "compact.cfg", &err);
+    struct qd_model *back = cfg ? qd_model_new(cfg, &err) : NULL;
+    if (OK(back && qd_model_save(m, "t_rewrite.weights", true, &err) == 0, "%s: saved %s", what,
+            err.msg) &&
+        OK(qd_model_load(back, "t_rewrite.weights", NULL, NULL, &err) == 0, "%s: loaded %s", what,
+            err.msg))
+        OK(memcmp(back->params, m->params, m->graph->nparams * sizeof(float)) == 0,
+            "%s: comes back from its files", what);
+    f = fopen("t_rewrite.weights", "rb");
+    if (OK(f, "%s: a file", what)) {
+        fseek(f, 0, SEEK_END);
+        OK(ftell(f) == 20 + 4 * (long)m->graph->nparams, "%s: %ld bytes", what, ftell(f));
+        fclose(f);
+    }
+    unlink("t_rewrite.weights");
+    qd_model_free(back);
+    qd_buf_free(&text);
+}
+
+/* Cut and compare every layer. */
+static void cut(struct qd_model *m, const char *what, int side)
+{
+    struct qd_error err = {0};
+    struct qd_groups *g = qd_groups_new(m->graph, &err);
+    bool *dead = g ? choose(g) : NULL;
+    struct qd_model *less = dead ? qd_rewrite(m, g, dead, &err) : NULL;
+    struct qd_net *a = NULL, *b = NULL;
+    double far = 0;
+    int gone = 0;
+
+    if (!OK(less, "%s: %s", what, err.msg))
+        goto done;
+    for (int k = 0; k < g->ngroups; k++)
+        gone += dead[k];
+    OK(gone && less->graph->nparams < m->graph->nparams, "%s: %d of %d groups, %zu of %zu values",
+        what, gone, g->ngroups, less->graph->nparams, m->graph->nparams);
+    for (int i = 0; i < m->graph->nlayers; i++)
+        silence(&m->graph->layer[i], g, dead, m->params);
+    a = run(m, side);
+    b = run(less, side);
+    for (int i = 0; a && b && i < m->graph->nlayers; i++) {
+        double d = apart(qd_net_tensor(a, i), qd_net_tensor(b, i), g, dead, i);
+        far = larger(far, d);
+    }
+    OK(a && alive(qd_net_tensor(a, m->graph->nlayers - 1)), "%s: the output says something", what);
+    OK(a && b && far < 1e-4, "%s: compact and masked differ by %.2g", what, far);
+    file_of(less, what);
+done:
+    qd_net_free(a);
+    qd_net_free(b);
+    qd_model_free(less);
+    free(dead);
+    qd_groups_free(g);
+}
+
+static struct qd_model *model(const char *text)
+{
+    struct qd_error err = {0};
+    struct qd_cfg *cfg = qd_cfg_parse(text, strlen(text), "t.cfg", &err);
+    struct qd_model *m = cfg ? qd_model_new(cfg, &err) : NULL;
+
+    if (!m) {
+        printf("Bail out! %s\n", err.msg);
+        exit(99);
+    }
+    rig_params(m);
+    return m;
+}
+
+static void structures(void)
+{
+    static const struct {
+        const char *what, *text;
+    } net[] = {
+        {"chain", NET CONV(6) "[maxpool]\nsize=2\nstride=2\n" CONV(7) END},
+        {"no batch-norm", NET "[convolutional]\nfilters=9\nactivation=elu\n" CONV(5) END},
+        {"residual", NET CONV(6) CONV(5) CONV(6) ADD(-3) CONV(4) CONV(6) ADD(-3) END},
+        {"shortcut weighted by channel",
+            NET CONV(6) CONV(6) CONV(6) "[shortcut]\nfrom=-2,-3\nweights_type=per_channel\n"
+                                        "weights_normalization=softmax\n" END},
+        {"shortcut weighted by source",
+            NET CONV(6) CONV(6) CONV(6) "[shortcut]\nfrom=-2,-3\nweights_type=per_feature\n"
+                                        "weights_normalization=relu\n" END},
+        {"unequal shortcuts", NET CONV(8) HALF(9) ADD(-2) CONV(4) ADD(-2) END},
+        {"CSP with grouped route",
+            NET CONV(12) "[route]\nlayers=-1\ngroups=2\ngroup_id=1\n" CONV(6)
+                CONV(6) "[route]\nlayers=-1,-2\n" CONV(12) "[route]\nlayers=0,-1\n" END},
+        {"groups of two sources",
+            NET CONV(8) CONV(12) "[route]\nlayers=-1,-2\ngroups=2\ngroup_id=0\n" END},
+        {"SPP", NET CONV(7) "[maxpool]\nsize=3\nstride=1\n[route]\nlayers=-2\n"
+                            "[maxpool]\nsize=5\nstride=1\n[route]\nlayers=-1,-3,-4\n" CONV(4) END},
+        {"upsample",
+            NET CONV(6) HALF(7) "[upsample]\nstride=2\n[route]\nlayers=-1,-3\n" CONV(5) END},
+        {"MobileNet block", NET CONV(6) CONV(16) DEPTHWISE CONV(6) ADD(-4) END},
+        {"squeeze-excite", NET CONV(6) CONV(24) DEPTHWISE "[se]\n" CONV(6) ADD(-5) END},
+        {"squeeze-excite, odd", NET CONV(17) "[se]\nreduction=3\nfilters=17\n" END},
+        {"depthwise as groups", NET CONV(9) GROUPED(9, 9) END},
+        {"depthwise with numbers",
+            NET CONV(9) "[depthwise]\nfilters=9\ngroups=9\nsize=3\npad=1\nactivation=relu\n" END},
+        {"depthwise multiplier", NET CONV(8) GROUPED(16, 8) CONV(5) END},
+        {"groups", NET CONV(12) GROUPED(18, 3) GROUPED(12, 3) END},
+        {"shared parameters",
+            NET CONV(9) CONV(9) CONVX(9, "activation=leaky\nshare_index=-1\n") END},
+        {"scale_channels",
+            NET CONV(9) "[avgpool]\n" CONV(9) CONV(9) "[scale_channels]\nfrom=0\n" CONV(4) END},
+        {"sam", NET CONV(7) CONV(7) "[sam]\nfrom=-2\n" CONV(4) END},
+        {"reorg3d", NET CONV(6) "[reorg3d]\nstride=2\n" CONV(4) END},
+        {"prelu", NET CONVX(9, "activation=prelu\n") "[activation]\nactivation=prelu\n" END},
+        {"batchnorm", NET CONV(9) "[batchnorm]\n[activation]\nactivation=mish\n" END},
+        {"connected", NET CONV(7) "[connected]\noutput=9\nbatch_normalize=1\nactivation=leaky\n"
+                                  "[connected]\noutput=4\n[softmax]\n"},
+    };
+
+    for (size_t i = 0; i < QD_LEN(net); i++) {
+        struct qd_model *m = model(net[i].text);
+        cut(m, net[i].what, 0);
+        qd_model_free(m);
+    }
+}
+
+static void shipped(const char *path)
+{
+    struct qd_error err = {0};
+    struct qd_cfg *cfg = qd_cfg_load(path, &err);
+    struct qd_model *m = cfg ? qd_model_new(cfg, &err) : NULL;
+
+    if (m && getenv("QD_QUICK") && m->graph->nparams > LARGE) {
+        tap_skip("%s is large", path);
+    } else if (OK(m, "%s: %s", path, err.msg)) {
+        rig_params(m);
+        cut(m, path, SIDE);
+    }
+    qd_model_free(m);
+}
+
+static void all_shipped(void)
+{
+    static const char *const cfgs[] = {"yolov2", "yolov2-voc", "yolov2-tiny", "yolov2-tiny-voc",
+        "yolov3", "yolov3-voc", "yolov3-tiny", "yolov3-spp", "yolov4", "yolov4-tiny",
+        "yolov4-tiny-3l", "yolov4-csp", "yolov4x-mish", "darknet19", "darknet53", "resnet18",
+        "resnet34", "resnet50", "cifar-resnet", "efficientnet_b0", "enet-coco", "yolo-toy",
+        "yolov3-mobilenet", "yolov3-tiny-mobilenet-small"};
+    char path[64];
+
+    for (size_t i = 0; i < QD_LEN(cfgs); i++) {
+        snprintf(path, sizeof(path), "cfg/%s.cfg", cfgs[i]);
+        shipped(path);
+    }
+}
+
+/* Only numbers of the cfg change, and with an empty cut none. */
+static void text_stays(void)
+{
+    static const char whole[] =
+        "# a net\n[net]\nwidth = 8 ; side\nheight=8\nchannels=3\n\n# first\n[convolutional]\n"
+        "batch_normalize=1\nfilters = 4   # wide\nactivation=leaky\n\n# last\n[convolutional]\n"
+        "filters=2\nactivation=linear\n# end";
+    struct qd_model *m = model(whole);
+    struct qd_error err = {0};
+    struct qd_groups *g = qd_groups_new(m->graph, &err);
+    bool dead[16] = {false};
+    struct qd_buf text = {0};
+
+    if (!OK(g && g->ngroups <= 16, "groups %s", err.msg))
+        goto done;
+    m->seen = 1234;
+    for (int round = 0; round < 2; round++) {
+        struct qd_model *less = qd_rewrite(m, g, dead, &err);
+        if (!OK(less, "round %d %s", round, err.msg))
+            break;
+        text.len = 0;
+        qd_cfg_print(less->cfg, &text);
+        OK(less->seen == 1234, "images seen");
+        if (!round) {
+            OK(text.len == strlen(whole) && memcmp(text.data, whole, text.len) == 0, "same text");
+            OK(less->graph->nparams == m->graph->nparams &&
+                    memcmp(less->params, m->params, m->graph->nparams * sizeof(float)) == 0,
+                "same values");
+            dead[qd_groups_of(g, 0, 1)] = true;
+        } else {
+            char want[sizeof(whole)];
+            memcpy(want, whole, sizeof(whole));
+            *strchr(strstr(want, "filters"), '4') = '3';
+            OK(text.len == strlen(want) && memcmp(text.data, want, text.len) == 0,
+                "one digit changes, not '%.*s'", (int)text.len, text.data);
+        }
+        qd_model_free(less);
+    }
+done:
+    qd_buf_free(&text);
+    qd_groups_free(g);
+    qd_model_free(m);
+}
+
+static void refuse(const char *text, int layer, int n, const char *want)
+{
+    struct qd_model *m = model(text), *less;
+    struct qd_error err = {0};
+    struct qd_groups *g = qd_groups_new(m->graph, &err);
+    bool dead[64] = {false};
+
+    if (OK(g && g->ngroups <= 64, "groups %s", err.msg)) {
+        for (int c = 0; c < n; c++)
+            dead[qd_groups_of(g, layer, c)] = true;
+        less = qd_rewrite(m, g, dead, &err);
+        OK(!less && err.code == QD_EUNSUP, "refused");
+        IS_STR(err.msg, want, "message");
+        qd_model_free(less);
+    }
+    qd_groups_free(g);
+    qd_model_free(m);
+}
+
+static void refusals(void)
+{
+    long n = 0;
+
+    refuse(NET CONV(3) END, -1, 1, "the input of the net cannot be pruned");
+    refuse(NET CONV(3) END, 1, 1, "t.cfg:11: channel 0 of layer 1 must stay: output of the net");
+    refuse(NET CONV(3) END, 0, 3,
+        "t.cfg:5: layer 0, [convolutional], cannot be pruned so: none of its channels is left");
+    refuse(NET CONV(8) "[se]\nreduction=2\n" END, 0, 5,
+        "t.cfg:11: 3 channels are left of [se], fewer than the 4 of its inner layer");
+
+    struct qd_model *m = model(NET CONV(6) CONV(5) CONV(6) ADD(-3) END), *less;
+    struct qd_error err = {0};
+    struct qd_groups *g = qd_groups_new(m->graph, &err);
+    bool *dead = g ? choose(g) : NULL;
+    do { /* every allocation fails once */
+        err = (struct qd_error){0};
+        qd_alloc_fail_at(++n);
+        less = dead ? qd_rewrite(m, g, dead, &err) : NULL;
+        qd_alloc_fail_at(0);
+        OK(less || err.code == QD_ENOMEM, "allocation %ld fails", n);
+    } while (!less && n < 200);
+    OK(less && n > 1, "and none after %ld", n);
+    qd_model_free(less);
+    free(dead);
+    qd_groups_free(g);
+    qd_model_free(m);
+}
+
+int main(void)
+{
+    structures();
+    text_stays();
+    refusals();
+    all_shipped();
+    return tap_done();
+}

@@ -170,6 +170,17 @@ struct qd_cut {
     const bool *stays; /* [first[nlayers + 1]] */
 };
 
+/*
+ * Moving the constants of dead channels into the layers that read them.  A dead channel is one that
+ * the cut takes out; its own factor (or weights) counts as 0, so that it has one value everywhere.
+ */
+struct qd_absorb {
+    const struct qd_cut *cut;
+    const float *from; /* the model's block as it was */
+    float *to;         /* a copy, which is changed */
+    float *value;      /* of dead channels, numbered as in the cut; 0 for the others */
+};
+
 struct qd_layer_type {
     const char *section;    /* canonical name in the cfg */
     const char *aliases[3]; /* other spellings, NULL-terminated when fewer */
@@ -200,6 +211,13 @@ struct qd_layer_type {
         struct qd_error *err);
     void (*slice)(const struct qd_layer *l, const struct qd_layer *less, const struct qd_cut *cut,
         const float *from, float *to);
+    /*
+     * Values of the dead channels of the sources are known: set those of the output, in 'to' take
+     * them up in what they add to living channels, and mask the parameters of dead ones.  Exact
+     * but where windows reach into the zeros around the input.  QD_EUNSUP where it is not
+     * possible.  NULL: dead channels have the values of those of the sources that they are tied to.
+     */
+    int (*constant)(const struct qd_layer *l, const struct qd_absorb *a, struct qd_error *err);
     /* The output is a sum of the sources, with or without factors and an activation: source 0 ends
      * a branch without which the others are left. */
     bool adds;

@@ -17,4 +17,15 @@
 struct qd_model *qd_rewrite(const struct qd_model *m, const struct qd_groups *g, const bool *dead,
     struct qd_error *err) QD_MUSTCHECK;
 
+/*
+ * Move the constants that dead channels still contribute into the layers that read them (spec
+ * compression.md 2.3.1), and mask the parameters of the dead channels: their factors and biases
+ * become 0, and the weights that read them.  What is compared with is the model in which the
+ * factors of dead channels alone (the weights of layers without batch normalization) are 0; the
+ * same outputs but where windows reach into zero padding.  The model's parameters are changed, but
+ * not on failure.
+ */
+int qd_absorb(struct qd_model *m, const struct qd_groups *g, const bool *dead,
+    struct qd_error *err) QD_MUSTCHECK;
+
 #endif

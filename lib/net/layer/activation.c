@@ -92,6 +92,19 @@ static void backward(struct qd_layer *l, const struct qd_train_pass *p)
         p->grad->add(p->dout, p->din[0], NULL, false, p->fresh[0]);
 }
 
+static int constant(const struct qd_layer *l, const struct qd_absorb *a, struct qd_error *err)
+{
+    const struct activation *v = l->priv;
+    const bool *out = qd_cut_of(a->cut, l->index);
+    const float *slope = qd_layer_values(l, a->from, "slopes"), *in = qd_absorb_at(a, l->in[0]);
+
+    (void)err;
+    for (int c = 0; c < l->c; c++)
+        if (!out[c])
+            qd_absorb_at(a, l->index)[c] = qd_act_ref(v->act, in[c], slope ? slope[c] : 0);
+    return 0;
+}
+
 const struct qd_layer_type qd_type_activation = {
     .section = "activation",
     .help = "an activation function",
@@ -100,6 +113,7 @@ const struct qd_layer_type qd_type_activation = {
     .setup = setup,
     .channels = channels,
     .slice = qd_slice_channels,
+    .constant = constant,
     .need = need,
     .pack = pack,
     .forward = forward,

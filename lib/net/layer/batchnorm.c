@@ -61,6 +61,22 @@ static void backward(struct qd_layer *l, const struct qd_train_pass *p)
         p->grad->add(p->dout, p->din[0], NULL, false, p->fresh[0]);
 }
 
+static int constant(const struct qd_layer *l, const struct qd_absorb *a, struct qd_error *err)
+{
+    const bool *out = qd_cut_of(a->cut, l->index);
+    const struct qd_param *bias = qd_layer_find_param(l, "biases");
+    const struct qd_param *scale = qd_layer_find_param(l, "scales");
+
+    (void)err;
+    for (size_t c = 0; c < (size_t)l->c; c++) {
+        if (out[c])
+            continue;
+        qd_absorb_at(a, l->index)[c] = a->from[bias->offset + c];
+        a->to[bias->offset + c] = a->to[scale->offset + c] = 0;
+    }
+    return 0;
+}
+
 const struct qd_layer_type qd_type_batchnorm = {
     .section = "batchnorm",
     .help = "batch normalization of each channel",
@@ -68,6 +84,7 @@ const struct qd_layer_type qd_type_batchnorm = {
     .setup = setup,
     .channels = qd_channels_same,
     .slice = qd_slice_channels,
+    .constant = constant,
     .need = need,
     .pack = pack,
     .forward = forward,

@@ -72,6 +72,7 @@ const struct qd_layer_type qd_type_connected = {
     .channels = qd_convlike_channels,
     .narrow = narrow,
     .slice = qd_convlike_slice,
+    .constant = qd_convlike_constant,
     .macs = qd_convlike_macs,
     .need = qd_convlike_need,
     .pack = qd_convlike_pack,

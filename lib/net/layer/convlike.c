@@ -10,6 +10,10 @@
  */
 #include "net/layer/convlike.h"
 
+#include <math.h>
+
+#include "base/error.h"
+#include "net/graph.h"
 #include "net/layer/cut.h"
 
 /*
@@ -59,6 +63,73 @@ void qd_convlike_slice(const struct qd_layer *l, const struct qd_layer *less,
                 at = qd_cut_copy(x + (size_t)k * (size_t)width * taps, at, seen, width, taps);
         }
     }
+}
+
+/* What dead channels with these values add to filter k, before batch normalization. */
+static double offset_of(
+    const struct qd_convlike *v, const float *weights, int k, const float *value)
+{
+    const struct qd_conv_geom *g = &v->g;
+    int width = g->c / g->groups, taps = g->rh * g->rw;
+    const float *w = weights + (size_t)k * (size_t)width * (size_t)taps;
+    double sum = 0;
+
+    value += k / (g->k / g->groups) * width;
+    for (int c = 0; c < width; c++, w += taps)
+        for (int t = 0; value[c] != 0 && t < taps; t++)
+            sum += (double)w[t] * (double)value[c];
+    return sum;
+}
+
+/* Living filters get deaf to dead channels. */
+static void deafen(const struct qd_layer *l, const struct qd_absorb *a, float *w)
+{
+    const struct qd_conv_geom *g = &((const struct qd_convlike *)l->priv)->g;
+    const bool *in = qd_cut_of(a->cut, l->in[0]);
+    int width = g->c / g->groups;
+    size_t taps = (size_t)g->rh * (size_t)g->rw;
+
+    for (int k = 0; k < g->k; k++)
+        for (int c = 0; c < width; c++, w += taps)
+            if (!in[k / (g->k / g->groups) * width + c])
+                memset(w, 0, taps * sizeof(*w));
+}
+
+/* A dead filter gives act(bias); what reaches a living one goes into the mean or the bias. */
+int qd_convlike_constant(const struct qd_layer *l, const struct qd_absorb *a, struct qd_error *err)
+{
+    const struct qd_convlike *v = l->priv;
+    const struct qd_param *weights = qd_layer_find_param(l, "weights");
+    const struct qd_param *bias = qd_layer_find_param(l, "biases");
+    const struct qd_param *scale = qd_layer_find_param(l, "scales");
+    const struct qd_param *mean = qd_layer_find_param(l, "rolling_mean");
+    const float *slope = qd_layer_values(l, a->from, "slopes");
+    const bool *out = qd_cut_of(a->cut, l->index);
+    const float *in = qd_absorb_at(a, l->in[0]);
+    size_t each = weights->count / (size_t)v->g.k, at = (v->bn ? mean : bias)->offset;
+
+    for (size_t k = 0; k < (size_t)v->g.k; k++) {
+        double off = offset_of(v, a->from + weights->offset, (int)k, in);
+        float moved = (float)((double)a->from[at + k] + (v->bn ? -off : off));
+        if (!out[k]) {
+            qd_absorb_at(a, l->index)[k] =
+                qd_act_ref(v->act, a->from[bias->offset + k], slope ? slope[k] : 0);
+            a->to[bias->offset + k] = 0;
+            if (scale)
+                a->to[scale->offset + k] = 0;
+            else
+                memset(a->to + weights->offset + k * each, 0, each * sizeof(*a->to));
+        } else if (!v->owner) {
+            a->to[at + k] = moved;
+        } else if (fabsf(a->to[at + k] - moved) > 1e-6f * (1 + fabsf(moved))) {
+            return qd_error_at(err, QD_EUNSUP, qd_cfg_name(l->graph->cfg), l->line,
+                "layer %d and the one whose parameters it shares would need different ones: dead "
+                "channels give them different constants",
+                l->index);
+        }
+    }
+    deafen(l, a, a->to + weights->offset);
+    return 0;
 }
 
 uint64_t qd_convlike_macs(const struct qd_layer *l)

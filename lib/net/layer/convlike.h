@@ -37,6 +37,8 @@ struct qd_convlike {
 void qd_convlike_channels(const struct qd_layer *l, const struct qd_channels *ch);
 void qd_convlike_slice(const struct qd_layer *l, const struct qd_layer *less,
     const struct qd_cut *cut, const float *from, float *to);
+int qd_convlike_constant(
+    const struct qd_layer *l, const struct qd_absorb *a, struct qd_error *err) QD_MUSTCHECK;
 uint64_t qd_convlike_macs(const struct qd_layer *l);
 void qd_convlike_need(struct qd_layer *l, const struct qd_ops *ops, int n, struct qd_need *need);
 void qd_convlike_pack(

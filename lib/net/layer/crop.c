@@ -6,6 +6,7 @@
  */
 #include "base/par.h"
 #include "base/rng.h"
+#include "net/layer/cut.h"
 #include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
@@ -139,6 +140,19 @@ static void backward(struct qd_layer *l, const struct qd_train_pass *p)
     qd_par(p->n * l->h, crop_row, &r);
 }
 
+static int constant(const struct qd_layer *l, const struct qd_absorb *a, struct qd_error *err)
+{
+    const struct crop *v = l->priv;
+    const bool *out = qd_cut_of(a->cut, l->index);
+    const float *in = qd_absorb_at(a, l->in[0]);
+
+    (void)err;
+    for (int c = 0; c < l->c; c++)
+        if (!out[c])
+            qd_absorb_at(a, l->index)[c] = v->adjust ? 2 * in[c] - 1 : in[c];
+    return 0;
+}
+
 const struct qd_layer_type qd_type_crop = {
     .section = "crop",
     .help = "the centre of the input",
@@ -146,6 +160,7 @@ const struct qd_layer_type qd_type_crop = {
     .priv_size = sizeof(struct crop),
     .setup = setup,
     .channels = qd_channels_same,
+    .constant = constant,
     .need = need,
     .pack = pack,
     .forward = forward,

@@ -53,3 +53,8 @@ void qd_slice_channels(const struct qd_layer *l, const struct qd_layer *less,
             at = qd_cut_copy(from + l->param[k].offset + i, at, stays, l->c, 1);
     }
 }
+
+float *qd_absorb_at(const struct qd_absorb *a, int layer)
+{
+    return a->value + a->cut->first[layer + 1];
+}

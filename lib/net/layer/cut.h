@@ -22,4 +22,7 @@ float *qd_cut_copy(const float *from, float *to, const bool *stays, int n, size_
 void qd_slice_channels(const struct qd_layer *l, const struct qd_layer *less,
     const struct qd_cut *cut, const float *from, float *to);
 
+/* The values of a layer's channels. */
+float *qd_absorb_at(const struct qd_absorb *a, int layer);
+
 #endif

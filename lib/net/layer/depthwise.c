@@ -44,6 +44,7 @@ const struct qd_layer_type qd_type_depthwise = {
     .channels = qd_convlike_channels,
     .narrow = qd_conv_narrow,
     .slice = qd_convlike_slice,
+    .constant = qd_convlike_constant,
     .macs = qd_convlike_macs,
     .need = qd_convlike_need,
     .pack = qd_convlike_pack,

@@ -3,6 +3,7 @@
  * [sam]: spatial attention, the previous layer times another one of the same shape (spec darknet.md
  * 2.7).
  */
+#include "net/layer/cut.h"
 #include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
@@ -90,6 +91,19 @@ static void backward(struct qd_layer *l, const struct qd_train_pass *p)
     qd_learn_gate_back(p, QD_GATE_FULL);
 }
 
+static int constant(const struct qd_layer *l, const struct qd_absorb *a, struct qd_error *err)
+{
+    const struct sam *v = l->priv;
+    const bool *out = qd_cut_of(a->cut, l->index);
+    const float *gate = qd_absorb_at(a, l->in[0]), *in = qd_absorb_at(a, l->in[1]);
+
+    (void)err;
+    for (int c = 0; c < l->c; c++)
+        if (!out[c])
+            qd_absorb_at(a, l->index)[c] = qd_act_ref(v->act, in[c] * gate[c], 0);
+    return 0;
+}
+
 const struct qd_layer_type qd_type_sam = {
     .section = "sam",
     .help = "a layer times the previous one, value by value",
@@ -97,6 +111,7 @@ const struct qd_layer_type qd_type_sam = {
     .priv_size = sizeof(struct sam),
     .setup = setup,
     .channels = channels,
+    .constant = constant,
     .forward = forward,
     .train_need = train_need,
     .train_forward = train_forward,

@@ -3,6 +3,9 @@
  * [scale_channels]: another layer times the previous one, which holds one factor a channel or, with
  * scale_wh, one a pixel (spec lowbit.md 3.1).
  */
+#include "base/error.h"
+#include "net/graph.h"
+#include "net/layer/cut.h"
 #include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
@@ -101,6 +104,24 @@ static void backward(struct qd_layer *l, const struct qd_train_pass *p)
     qd_learn_gate_back(p, v->kind);
 }
 
+static int constant(const struct qd_layer *l, const struct qd_absorb *a, struct qd_error *err)
+{
+    const struct scale_channels *v = l->priv;
+    const bool *out = qd_cut_of(a->cut, l->index);
+    const float *gate = qd_absorb_at(a, l->in[0]), *in = qd_absorb_at(a, l->in[1]);
+
+    for (int c = 0; c < l->c; c++) {
+        if (!out[c] && v->kind == QD_GATE_PIXEL && in[c] != 0)
+            return qd_error_at(err, QD_EUNSUP, qd_cfg_name(l->graph->cfg), l->line,
+                "channel %d of layer %d is a constant that [scale_channels] makes a picture of", c,
+                l->in[1]);
+        if (!out[c])
+            qd_absorb_at(a, l->index)[c] =
+                qd_act_ref(v->act, v->kind == QD_GATE_PIXEL ? 0 : in[c] * gate[c], 0);
+    }
+    return 0;
+}
+
 const struct qd_layer_type qd_type_scale_channels = {
     .section = "scale_channels",
     .help = "a layer times the previous one, which has a factor for each channel or pixel",
@@ -108,6 +129,7 @@ const struct qd_layer_type qd_type_scale_channels = {
     .priv_size = sizeof(struct scale_channels),
     .setup = setup,
     .channels = channels,
+    .constant = constant,
     .forward = forward,
     .train_need = train_need,
     .train_forward = train_forward,

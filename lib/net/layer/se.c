@@ -5,6 +5,7 @@
  * and a hard sigmoid behind, and the result scales the channels.
  */
 #include "base/error.h"
+#include "net/graph.h"
 #include "net/layer/cut.h"
 #include "net/layer/learn.h"
 
@@ -260,6 +261,22 @@ static void backward(struct qd_layer *l, const struct qd_train_pass *p)
         p->grad->avgpool(&d[0], p->din[0], false);
 }
 
+/* The gate of a dead channel, and what it adds to the others, is no constant. */
+static int constant(const struct qd_layer *l, const struct qd_absorb *a, struct qd_error *err)
+{
+    const float *in = qd_absorb_at(a, l->in[0]);
+
+    for (int c = 0; c < l->c; c++)
+        if (in[c] != 0)
+            return qd_error_at(err, QD_EUNSUP, qd_cfg_name(l->graph->cfg), l->line,
+                "[se] cannot take up the constant of channel %d, which is not 0: it has no bias",
+                c);
+    for (size_t i = 0; i < l->param[0].count; i++)
+        if (!qd_cut_of(a->cut, l->index)[i % (size_t)l->c])
+            a->to[l->param[0].offset + i] = 0;
+    return 0;
+}
+
 const struct qd_layer_type qd_type_se = {
     .section = "se",
     .help = "squeeze and excite: scale each channel by a function of all their means",
@@ -269,6 +286,7 @@ const struct qd_layer_type qd_type_se = {
     .channels = qd_channels_same, /* the inner width is its own affair */
     .narrow = narrow,
     .slice = slice,
+    .constant = constant,
     .macs = macs,
     .need = need,
     .pack = pack,

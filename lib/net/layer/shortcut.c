@@ -281,6 +281,31 @@ static void backward(struct qd_layer *l, const struct qd_train_pass *p)
     }
 }
 
+static int constant(const struct qd_layer *l, const struct qd_absorb *a, struct qd_error *err)
+{
+    const struct shortcut *v = l->priv;
+    const float *weights = v->weighted ? qd_layer_values(l, a->from, "weights") : NULL;
+    const bool *out = qd_cut_of(a->cut, l->index);
+    float w[MAX_SOURCES] = {v->alpha, v->beta};
+
+    (void)err;
+    for (int c = 0; c < l->c; c++) {
+        double sum = 0;
+        for (int i = 0; weights && i < l->nin; i++)
+            w[i] = weights[v->per_channel ? (size_t)i * (size_t)l->c + (size_t)c : (size_t)i];
+        if (weights)
+            normalize(w, w, l->nin, 1, v->softmax);
+        for (int i = 0; i < l->nin && !out[c]; i++) {
+            const float *in = qd_absorb_at(a, l->in[i]);
+            if (in + c < qd_absorb_at(a, l->in[i] + 1))
+                sum += (double)in[c] * (weights || v->factors ? (double)w[i] : 1);
+        }
+        if (!out[c])
+            qd_absorb_at(a, l->index)[c] = qd_act_ref(v->act, (float)sum, 0);
+    }
+    return 0;
+}
+
 const struct qd_layer_type qd_type_shortcut = {
     .section = "shortcut",
     .help = "sum of the previous layer and others",
@@ -289,6 +314,7 @@ const struct qd_layer_type qd_type_shortcut = {
     .setup = setup,
     .channels = channels,
     .slice = slice,
+    .constant = constant,
     .adds = true,
     .need = need,
     .pack = pack,

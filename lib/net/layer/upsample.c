@@ -3,6 +3,7 @@
  * [upsample]: every pixel stride x stride times, or with a negative stride the sum of blocks (spec
  * darknet.md 2.6).
  */
+#include "net/layer/cut.h"
 #include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
@@ -57,6 +58,17 @@ static void backward(struct qd_layer *l, const struct qd_train_pass *p)
         p->grad->downsample(p->dout, p->din[0], s_scale, p->fresh[0]);
 }
 
+static int constant(const struct qd_layer *l, const struct qd_absorb *a, struct qd_error *err)
+{
+    const struct upsample *v = l->priv;
+    int pixels = v->stride < 0 ? v->stride * v->stride : 1;
+
+    (void)err;
+    for (int c = 0; c < l->c; c++)
+        qd_absorb_at(a, l->index)[c] = qd_absorb_at(a, l->in[0])[c] * v->scale * (float)pixels;
+    return 0;
+}
+
 const struct qd_layer_type qd_type_upsample = {
     .section = "upsample",
     .help = "larger by repeating pixels, or smaller by adding them",
@@ -64,6 +76,7 @@ const struct qd_layer_type qd_type_upsample = {
     .priv_size = sizeof(struct upsample),
     .setup = setup,
     .channels = qd_channels_same,
+    .constant = constant,
     .forward = forward,
     .train_need = qd_learn_need_none,
     .backward = backward,

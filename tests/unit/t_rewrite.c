@@ -11,6 +11,7 @@
 #include "layer_rig.h"
 #include "ops/act.h"
 #include "prune/rewrite.h"
+#include "prune/verify.h"
 
 #define NET "[net]\nwidth=8\nheight=8\nchannels=3\n"
 #define CONVX(n, more) "[convolutional]\nbatch_normalize=1\nfilters=" #n "\nsize=3\npad=1\n" more
@@ -199,6 +200,23 @@ static bool absorb(
     return OK(qd_absorb(m, g, dead, &err) == 0, "%s: nothing to absorb %s", what, err.msg);
 }
 
+/* The check that is always on agrees, and sees that a bias of an output is another one. */
+static void verify(const struct qd_model *m, struct qd_model *less, int side, const char *what)
+{
+    struct qd_error err = {0};
+    const int wh[2] = {side, side};
+    const struct qd_param *bias =
+        qd_layer_find_param(&less->graph->layer[less->graph->nlayers - 1], "biases");
+    double far = 1;
+
+    OK(qd_verify(m, less, wh, 5, &far, &err) == 0 && far < 1e-4, "%s: verified %s", what, err.msg);
+    if (!bias)
+        return;
+    less->params[bias->offset] += 1;
+    OK(qd_verify(m, less, wh, 5, &far, &err) < 0 && far > 1e-4, "%s: %s", what, err.msg);
+    less->params[bias->offset] -= 1;
+}
+
 /* Cut and compare every layer.  exact: no window reaches into padding, so that the compact model
  * also equals the one whose constants were not moved. */
 static void cut(struct qd_model *m, const char *what, int side, bool exact)
@@ -233,6 +251,7 @@ static void cut(struct qd_model *m, const char *what, int side, bool exact)
         far = distance(a, b, g, dead);
         OK(far < 1e-5, "%s: compact and whole differ by %.2g", what, far);
     }
+    verify(m, less, side, what);
     file_of(less, what);
 done:
     qd_net_free(a);

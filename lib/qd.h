@@ -547,6 +547,27 @@ enum qd_optimizer {
 };
 enum qd_augmentation { QD_AUGMENTATION_CFG, QD_AUGMENTATION_NONE, QD_AUGMENTATION_ULTRALYTICS };
 
+/* How strong the penalty of sparse training is in the course of a run. */
+enum qd_sparsity_schedule {
+    QD_SPARSITY_CONSTANT,
+    QD_SPARSITY_GLOBAL, /* from a point of the run on, decay s */
+    QD_SPARSITY_LOCAL,  /* from there on, decay s for the largest |gamma|, found once an epoch */
+    QD_SPARSITY_DYNAMIC /* the same, found in every update, from earlier on and for more */
+};
+/* A penalty s sum |gamma| of the trained factors of batch normalization of some layers, added to
+ * the mean loss of an image, whatever the batch and its parts. */
+struct qd_sparsity_opts {
+    const int *layers; /* whose factors, ascending; read by qd_train_new() only */
+    int nlayers;       /* 0: no sparse training */
+    float s;           /* 0: the factors are only reported */
+    bool legacy;       /* add s for every part of a batch, as older programs do */
+    bool proximal;     /* shrink the factors after each update instead: gives exact zeros */
+    enum qd_sparsity_schedule schedule;
+    float from;    /* share of the run; below 0: .5, dynamic .4 */
+    float protect; /* share of the factors that decay s is for; below 0: .15, dynamic .35 */
+    float decay;   /* below 0: .01 */
+};
+
 /* How to train; what is not here is in the cfg: batch, subdivisions, rate and policy ... */
 struct qd_train_opts {
     const char *data;   /* a .data file */
@@ -569,6 +590,7 @@ struct qd_train_opts {
     int state_every; /* the same for PREFIX_last.weights and PREFIX.state; 0: savelast of the data
                         set, or 100 */
     enum qd_bad_labels bad;
+    struct qd_sparsity_opts sparsity;
     int workers;             /* threads that prepare images; below 0: half of qd_threads() */
     size_t cache;            /* bytes of decoded images kept in memory */
     bool (*stop)(void *ctx); /* NULL, or asked now and then in long evaluations: true ends them */
@@ -576,7 +598,8 @@ struct qd_train_opts {
 };
 #define QD_TRAIN_OPTS_INIT                                                                         \
     {                                                                                              \
-        .seed = 1, .multi_scale = -1, .eval_every = -1, .save_every = -1, .workers = -1            \
+        .seed = 1, .multi_scale = -1, .eval_every = -1, .save_every = -1, .workers = -1,           \
+        .sparsity = {.from = -1, .protect = -1, .decay = -1}                                       \
     }
 
 struct qd_train_info {

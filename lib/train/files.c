@@ -19,7 +19,7 @@
 enum { MINLOSS_EVERY = 100 };
 
 /* Numbers of the state. */
-enum { ITERATION, AVERAGE, BEST, LEAST, EMA_UPDATES, EMA_DONE, DUE };
+enum { ITERATION, AVERAGE, BEST, LEAST, EMA_UPDATES, EMA_DONE, DUE, THRESHOLD };
 
 static char *path_of(const struct qd_train *t, const char *suffix, struct qd_error *err)
 {
@@ -74,6 +74,7 @@ static struct qd_checkpoint checkpoint(struct qd_train *t)
     c.number[EMA_UPDATES] = t->ema_updates;
     c.number[EMA_DONE] = t->ema_done;
     c.number[DUE] = t->due;
+    c.number[THRESHOLD] = qd_double_bits(t->sparsity ? t->sparsity->threshold : 0);
     return c;
 }
 
@@ -90,6 +91,8 @@ static int load_state(struct qd_train *t, const char *path, struct qd_error *err
     t->ema_updates = c.number[EMA_UPDATES];
     t->ema_done = c.number[EMA_DONE] != 0;
     t->due = c.number[DUE] != 0;
+    if (t->sparsity)
+        t->sparsity->threshold = qd_bits_double(c.number[THRESHOLD]);
     return 0;
 }
 

@@ -287,6 +287,16 @@ void qd_optim_step(struct qd_optim *o, float *params, float *grads, const struct
     qd_par(o->npieces, step_piece, &j);
 }
 
+double qd_optim_reach(const struct qd_optim *o, int layer, const struct qd_update *u)
+{
+    double rate = u->lr * (double)o->rule[layer].lr;
+    double momentum = (double)(u->warm ? u->warm->momentum : o->opts.momentum);
+
+    if (!learns(o, layer, qd_optim_frozen(o, u->n), u->n))
+        return 0;
+    return o->state[1] || momentum >= 1 ? rate : rate / (1 - momentum);
+}
+
 int qd_block_blame(const struct qd_graph *g, const float *block, bool last)
 {
     int found = -1;

@@ -59,6 +59,10 @@ int qd_optim_frozen(const struct qd_optim *o, uint64_t n);
 double qd_optim_norm(struct qd_optim *o, const float *grads, uint64_t n, int images);
 /* Change the parameters and zero the gradients. */
 void qd_optim_step(struct qd_optim *o, float *params, float *grads, const struct qd_update *u);
+/* How far a constant mean gradient of 1 moves a parameter of a layer in an update, in the end: rate
+ * / (1 - momentum) for SGD and Nesterov; for Adam, which moves by the rate whatever the gradient,
+ * the rate.  0 where the layer does not learn.  (Not for biases in a warm-up.) */
+double qd_optim_reach(const struct qd_optim *o, int layer, const struct qd_update *u);
 /* The blocks that make up its state, in the layout of the parameters; NULL after the last. */
 float *qd_optim_state(struct qd_optim *o, int i);
 

@@ -302,6 +302,8 @@ char *qd_recipe_text(const struct qd_train *t, struct qd_error *err)
         (double)o->bn_momentum, (double)t->r.scale.factor, (int)o->rules);
     if (t->r.warm)
         qd_buf_printf(&b, "warmup=%d\n", t->r.schedule.burn_in);
+    if (t->sparsity)
+        qd_sparsity_text(t->sparsity, &b);
     int ret = text.failed ? qd_buf_ok(&text, err) : qd_buf_ok(&b, err);
     qd_buf_free(&text);
     if (ret < 0)

@@ -106,6 +106,18 @@ static struct qd_loader_opts loader_opts(struct qd_train *t)
     return o;
 }
 
+static int make_sparsity(struct qd_train *t, struct qd_error *err)
+{
+    const struct qd_sparsity_run run = {
+        t->r.iterations, t->sets.train->n, t->r.batch, t->r.subdivisions};
+
+    if (t->o.sparsity.nlayers == 0)
+        return 0;
+    t->sparsity = qd_sparsity_new(t->m, &t->o.sparsity, &run, err);
+    t->o.sparsity.layers = NULL;
+    return t->sparsity ? 0 : -1;
+}
+
 /* The largest net is built first: memory never grows afterwards, and what it takes is known. */
 static int build(struct qd_train *t, struct qd_error *err)
 {
@@ -125,7 +137,7 @@ static int build(struct qd_train *t, struct qd_error *err)
             qd_dataset_decode(t->sets.valid, &whole, 0, err) < 0))
         return -1;
     if (!(t->optim = qd_optim_new(t->m, &t->r.optim, err)) ||
-        plan(t, lo.w, lo.h, UINT64_MAX, err) < 0)
+        plan(t, lo.w, lo.h, UINT64_MAX, err) < 0 || make_sparsity(t, err) < 0)
         return -1;
     while (qd_optim_state(t->optim, (int)blocks - 1))
         blocks++;
@@ -202,6 +214,7 @@ void qd_train_free(struct qd_train *t)
     qd_loader_free(t->loader);
     qd_learner_drop(&t->learner);
     qd_optim_free(t->optim);
+    qd_sparsity_free(t->sparsity);
     qd_sets_close(&t->sets);
     qd_free(t->ema);
     qd_free(t->recipe);
@@ -415,10 +428,16 @@ static int step(struct qd_train *t, struct qd_train_row *row, struct qd_error *e
     struct qd_warmup warm;
     if (qd_recipe_warmup(&t->r, u.n, &warm))
         u.warm = &warm;
+    if (t->sparsity) {
+        qd_sparsity_begin(t->sparsity, t->m->params, u.n);
+        qd_sparsity_term(t->sparsity, t->m->params, grads);
+    }
     u.norm = qd_optim_norm(t->optim, grads, u.n, u.images);
     if (!isfinite(u.norm))
         return diverged(t, true, err);
     qd_optim_step(t->optim, t->m->params, grads, &u);
+    if (t->sparsity)
+        qd_sparsity_shrink(t->sparsity, t->m->params, t->optim, &u);
     qd_train_net_updated(t->learner.net);
     t->n++;
     average(t);

@@ -13,6 +13,7 @@
 #include "train/loss/loss.h"
 #include "train/optim.h"
 #include "train/schedule.h"
+#include "train/sparse.h"
 
 enum { QD_TRAIN_HEADS = 16 };
 
@@ -61,7 +62,8 @@ struct qd_train {
     struct qd_learner learner;
     int w, h, frozen; /* that the net was planned for */
     struct qd_optim *optim;
-    float *ema; /* or NULL */
+    struct qd_sparsity *sparsity; /* or NULL */
+    float *ema;                   /* or NULL */
     uint64_t ema_updates;
     bool ema_done; /* darknet's has replaced the parameters */
     size_t memory;

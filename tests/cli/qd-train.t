@@ -155,7 +155,7 @@ ok 'no other end' test ! -e failed
 ok 'what a cut save leaves does not pile up' test "$most" -le 1
 mkdir g1.cfg.tmp-Folder
 for f in g1.weights.backup g1.weights.tmp-abc g1.notes.tmp-abcdef g1_x.weights.tmp-abcdef \
-    g11.state.tmp-abcdef g1.state.tmp-abc_ef; do
+    g1x.state.tmp-abcdef g1.state.tmp-abc_ef; do
     : >"$f"
 done
 : >g1.state.tmp-aB3dEf
@@ -167,7 +167,7 @@ while [ $((i += 1)) -le $runs ]; do
 done
 ok 'files of others stay' test "$(find . -name 'g1*' \( -name '*.tmp-*' -o -name '*.backup' \) |
     sort | tr '\n' ' ')" = './g1.cfg.tmp-Folder ./g1.notes.tmp-abcdef ./g1.state.tmp-abc_ef '\
-'./g1.weights.backup ./g1.weights.tmp-abc ./g11.state.tmp-abcdef ./g1_x.weights.tmp-abcdef '
+'./g1.weights.backup ./g1.weights.tmp-abc ./g1_x.weights.tmp-abcdef ./g1x.state.tmp-abcdef '
 
 # A disk that is full while the run goes on.
 status 0 'the first half' train h -n 12

@@ -139,19 +139,20 @@ const char *qd_train_text(const struct qd_train_row *row, char *buf, size_t size
 }
 
 /* A whole line or nothing: what was written of half a line is cut off again. */
-static int put_line(struct qd_train *t, const char *line, struct qd_error *err)
+static int put_line(struct qd_train *t, int fd, const char *line, struct qd_error *err)
 {
-    char text[512];
+    char text[1024];
     int n = snprintf(text, sizeof(text), "%s\n", line);
-    off_t end = lseek(t->log, 0, SEEK_END);
-    ssize_t done = write(t->log, text, (size_t)n);
+    off_t end = lseek(fd, 0, SEEK_END);
+    ssize_t done = write(fd, text, (size_t)n);
 
     if (done == n)
         return 0;
     int e = done < 0 ? errno : ENOSPC;
-    if (done > 0 && end >= 0 && ftruncate(t->log, end) < 0)
+    if (done > 0 && end >= 0 && ftruncate(fd, end) < 0)
         e = errno;
-    return qd_error_set(err, QD_EIO, "cannot write '%s.log': %s", t->o.prefix, strerror(e));
+    return qd_error_set(err, QD_EIO, "cannot write '%s%s': %s", t->o.prefix,
+        fd == t->log ? ".log" : ".gammas.tsv", strerror(e));
 }
 
 /* How many bytes of the log are lines up to iteration n. */
@@ -172,7 +173,8 @@ static size_t log_end(const struct qd_buf *b, uint64_t n)
     return at;
 }
 
-static int open_log(struct qd_train *t, const char *path, struct qd_error *err)
+static int open_log(
+    struct qd_train *t, const char *path, const char *header, int *fd, struct qd_error *err)
 {
     struct qd_buf b = {0};
     size_t keep = 0;
@@ -184,10 +186,59 @@ static int open_log(struct qd_train *t, const char *path, struct qd_error *err)
         keep = log_end(&b, t->n);
         qd_buf_free(&b);
     }
-    t->log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (t->log < 0 || ftruncate(t->log, (off_t)keep) < 0)
+    *fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (*fd < 0 || ftruncate(*fd, (off_t)keep) < 0)
         return qd_error_set(err, QD_EIO, "cannot write '%s': %s", path, strerror(errno));
-    return keep ? 0 : put_line(t, qd_train_header(), err);
+    return keep ? 0 : put_line(t, *fd, header, err);
+}
+
+/* ---- the factors of sparse training -----------------------------------------------------------
+ */
+
+static int open_gammas(struct qd_train *t, struct qd_error *err)
+{
+    char header[512];
+    int n = snprintf(header, sizeof(header),
+        "# iteration\tbelow_001\tbelow_01\tq10\tq20\tq30\tq40\tq50\tq60\tq70\tq80\tq90\tmax\tsafe");
+
+    for (int i = 0; i < QD_SPARSITY_BINS; i++)
+        n += snprintf(header + n, sizeof(header) - (size_t)n, "\t%g", i / 16.);
+    char *path = t->sparsity ? path_of(t, ".gammas.tsv", err) : NULL;
+    if (!path)
+        return t->sparsity ? -1 : 0;
+    int ret = open_log(t, path, header, &t->gammas, err);
+    qd_free(path);
+    return ret;
+}
+
+/* Too few have gone for a cut to be more than chance. */
+static void warn_gammas(const struct qd_sparsity_stats *s)
+{
+    const double enough = .1;
+
+    if (s->below_01 < enough)
+        qd_warn(
+            "the factors have not separated: %.1f %% are below .01, the median is %.3f; to prune "
+            "this net is to cut at random: train longer, or with a larger rate or s",
+            100 * s->below_01, (double)s->quantile[QD_SPARSITY_QUANTILES / 2]);
+}
+
+static int put_gammas(struct qd_train *t, struct qd_error *err)
+{
+    struct qd_sparsity_stats s;
+    char text[1000];
+
+    qd_sparsity_stats(t->sparsity, t->m->params, &s);
+    int n = snprintf(
+        text, sizeof(text), "%llu\t%.6f\t%.6f", (unsigned long long)t->n, s.below_001, s.below_01);
+    for (int i = 0; i < QD_SPARSITY_QUANTILES; i++)
+        n += snprintf(text + n, sizeof(text) - (size_t)n, "\t%.6g", (double)s.quantile[i]);
+    n += snprintf(text + n, sizeof(text) - (size_t)n, "\t%.6g\t%.6f", (double)s.max, s.safe);
+    for (int i = 0; i < QD_SPARSITY_BINS; i++)
+        n += snprintf(text + n, sizeof(text) - (size_t)n, "\t%zu", s.bin[i]);
+    if (t->n == t->r.iterations)
+        warn_gammas(&s);
+    return put_line(t, t->gammas, text, err);
 }
 
 /* ---- beginning and every iteration ------------------------------------------------------------
@@ -265,7 +316,8 @@ int qd_files_begin(struct qd_train *t, struct qd_error *err)
         }
     }
     qd_io_sweep(t->o.prefix, written_here);
-    if (qd_cfg_save(t->m->cfg, cfg, true, err) < 0 || open_log(t, log, err) < 0)
+    if (qd_cfg_save(t->m->cfg, cfg, true, err) < 0 ||
+        open_log(t, log, qd_train_header(), &t->log, err) < 0 || open_gammas(t, err) < 0)
         goto end;
     /* a run that cannot save says so now; one that goes on has nothing to save yet */
     if (t->n == 0 && qd_files_save(t, err) < 0)
@@ -283,9 +335,12 @@ int qd_files_iteration(struct qd_train *t, const struct qd_train_row *row, struc
     uint64_t numbered = t->o.save_every > 0 ? (uint64_t)t->o.save_every : 0;
     bool last = t->n == t->r.iterations;
     char text[512];
-    int ret = put_line(t, qd_train_text(row, text, sizeof(text)), err);
+    int ret = put_line(t, t->log, qd_train_text(row, text, sizeof(text)), err);
 
     if (ret < 0)
+        qd_files_warn(t, err);
+    if (t->sparsity && (last || qd_sparsity_epoch_ends(t->sparsity, t->n)) &&
+        put_gammas(t, err) < 0)
         qd_files_warn(t, err);
     if (row->score > t->best) {
         double before = t->best;

@@ -196,7 +196,7 @@ struct qd_train *qd_train_new(
     if (!t)
         return NULL;
     t->m = m;
-    t->log = -1;
+    t->log = t->gammas = -1;
     t->best = -1;
     t->least = HUGE_VAL;
     m->seen = 0;
@@ -220,6 +220,8 @@ void qd_train_free(struct qd_train *t)
     qd_free(t->recipe);
     if (t->log >= 0)
         close(t->log);
+    if (t->gammas >= 0)
+        close(t->gammas);
     qd_arena_free(&t->arena);
     qd_free(t);
 }

@@ -75,6 +75,7 @@ struct qd_train {
     /* files */
     char *recipe; /* text for the state */
     int log;      /* file descriptor, -1: none */
+    int gammas;   /* the same, of sparse training */
     int failed;   /* saves in a row that failed */
     double clock; /* seconds, at the end of the last iteration */
 };

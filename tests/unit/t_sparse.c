@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Sparse training: the term, its schedules, the proximal step, what is reported, whole runs. */
+#include "tap.h"
+
 #include <math.h>
 #include <string.h>
 
-#include "tap.h"
+#include "base/io.h"
 #include "train/train.h"
 
 static char folder[512], prefix[512], data[600];
@@ -290,6 +292,15 @@ static float size(const struct qd_model *m)
     return sum;
 }
 
+static void read_report(struct qd_buf *b)
+{
+    struct qd_error err = {0};
+    char path[600];
+
+    snprintf(path, sizeof(path), "%s.gammas.tsv", prefix);
+    OK(qd_io_slurp(path, 1 << 20, b, &err) == 0, "read the report: %s", err.msg);
+}
+
 static void runs(void)
 {
     struct qd_sparsity_opts o = {.from = .3f, .protect = .25f, .decay = .01f};
@@ -304,7 +315,17 @@ static void runs(void)
     for (int kind = QD_SPARSITY_CONSTANT; kind <= QD_SPARSITY_DYNAMIC; kind++) {
         o.schedule = (enum qd_sparsity_schedule)kind;
         o.proximal = kind % 2;
-        struct qd_model *whole = trained(&o, 0), *halves = trained(&o, 11);
+        struct qd_buf report[2] = {{0}, {0}};
+        struct qd_model *whole = trained(&o, 0);
+        read_report(&report[0]);
+        struct qd_model *halves = trained(&o, 11);
+        read_report(&report[1]);
+        OK(report[0].len > 100 && strcmp(report[0].data, report[1].data) == 0, "the same report");
+        OK(strstr(report[0].data, "\n4\t") && strstr(report[0].data, "\n20\t") &&
+                !strstr(report[0].data, "\n3\t"),
+            "a line for each epoch");
+        qd_buf_free(&report[0]);
+        qd_buf_free(&report[1]);
         OK(same(whole, halves), "schedule %d: resumed, the same bytes", kind);
         OK(!same(whole, plain), "and others than without");
         qd_model_free(whole);

@@ -599,7 +599,11 @@ struct qd_train_opts {
 #define QD_TRAIN_OPTS_INIT                                                                         \
     {                                                                                              \
         .seed = 1, .multi_scale = -1, .eval_every = -1, .save_every = -1, .workers = -1,           \
-        .sparsity = {.from = -1, .protect = -1, .decay = -1}                                       \
+        .sparsity = {                                                                              \
+            .from = -1,                                                                            \
+            .protect = -1,                                                                         \
+            .decay = -1                                                                            \
+        }                                                                                          \
     }
 
 struct qd_train_info {

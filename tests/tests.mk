@@ -92,7 +92,7 @@ bench: all $(BENCH_BIN)
 # What a machine can see without building; the style tests need the library.
 C_FILES = $(wildcard lib/*.h lib/*/*.[ch] lib/*/*/*.[ch] cmd/*.[ch] tests/*.[ch] tests/*/*.[ch])
 SH_FILES = $(wildcard cmd/*.sh tests/run tests/lib.sh tests/*/*.t tests/*/run) .ci/run \
-           $(shell grep -l '^\#!/bin/sh' scripts/* /dev/null)
+           $(shell grep -ls '^\#!/bin/sh' scripts/* /dev/null)
 PAGES = $(wildcard man/*.[1-9])
 lint: all
 	clang-format --dry-run --Werror $(C_FILES)

@@ -6,6 +6,7 @@
  */
 #include <time.h>
 
+#include "cfgs_rig.h"
 #include "layer_rig.h"
 #include "net/layer/convlike.h"
 #include "prune/group.h"
@@ -262,18 +263,9 @@ done:
 
 static void all_shipped(void)
 {
-    static const char *const cfgs[] = {"yolov2", "yolov2-voc", "yolov2-tiny", "yolov2-tiny-voc",
-        "yolov3", "yolov3-voc", "yolov3-tiny", "yolov3-spp", "yolov4", "yolov4-tiny",
-        "yolov4-tiny-3l", "yolov4-csp", "yolov4x-mish", "darknet19", "darknet53", "resnet18",
-        "resnet34", "resnet50", "cifar-resnet", "efficientnet_b0", "enet-coco", "yolo-toy",
-        "yolov3-mobilenet", "yolov3-tiny-mobilenet-small"};
     const char *real;
-    char path[64];
 
-    for (size_t i = 0; i < QD_LEN(cfgs); i++) {
-        snprintf(path, sizeof(path), "cfg/%s.cfg", cfgs[i]);
-        shipped(path);
-    }
+    rig_each_cfg(shipped);
     real = tap_shared("models/yolo-fastest-1.1.cfg");
     if (real)
         shipped(real);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cfgs_rig.h"
 #include "tap.h"
 #include "base/base.h"
 #include "net/net.h"
@@ -229,18 +230,8 @@ static void levels(const char *path)
 
 int main(void)
 {
-    static const char *const cfgs[] = {"yolov2", "yolov2-voc", "yolov2-tiny", "yolov2-tiny-voc",
-        "yolov3", "yolov3-voc", "yolov3-tiny", "yolov3-spp", "yolov4", "yolov4-tiny",
-        "yolov4-tiny-3l", "yolov4-csp", "yolov4x-mish", "darknet19", "darknet53", "resnet18",
-        "resnet34", "resnet50", "cifar-resnet", "efficientnet_b0", "enet-coco", "yolo-toy",
-        "yolov3-mobilenet", "yolov3-tiny-mobilenet-small"};
-    char path[64];
-
     plan_changes_nothing();
     views();
-    for (size_t i = 0; i < QD_LEN(cfgs); i++) {
-        snprintf(path, sizeof(path), "cfg/%s.cfg", cfgs[i]);
-        levels(path);
-    }
+    rig_each_cfg(levels);
     return tap_done();
 }

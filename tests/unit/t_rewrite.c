@@ -8,6 +8,7 @@
  */
 #include <unistd.h>
 
+#include "cfgs_rig.h"
 #include "layer_rig.h"
 #include "ops/act.h"
 #include "prune/rewrite.h"
@@ -389,21 +390,6 @@ static void shipped(const char *path)
     qd_model_free(m);
 }
 
-static void all_shipped(void)
-{
-    static const char *const cfgs[] = {"yolov2", "yolov2-voc", "yolov2-tiny", "yolov2-tiny-voc",
-        "yolov3", "yolov3-voc", "yolov3-tiny", "yolov3-spp", "yolov4", "yolov4-tiny",
-        "yolov4-tiny-3l", "yolov4-csp", "yolov4x-mish", "darknet19", "darknet53", "resnet18",
-        "resnet34", "resnet50", "cifar-resnet", "efficientnet_b0", "enet-coco", "yolo-toy",
-        "yolov3-mobilenet", "yolov3-tiny-mobilenet-small"};
-    char path[64];
-
-    for (size_t i = 0; i < QD_LEN(cfgs); i++) {
-        snprintf(path, sizeof(path), "cfg/%s.cfg", cfgs[i]);
-        shipped(path);
-    }
-}
-
 /* Only numbers of the cfg change, and with an empty cut none. */
 static void text_stays(void)
 {
@@ -504,6 +490,6 @@ int main(void)
     fixture();
     text_stays();
     refusals();
-    all_shipped();
+    rig_each_cfg(shipped);
     return tap_done();
 }

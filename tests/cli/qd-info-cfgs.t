@@ -57,7 +57,7 @@ field()
     awk -F '\t' -v k="$1" '$1 == k { print $2 }' "$OUT"
 }
 
-plan $((6 * 24 + 16 + 3))
+plan $((6 * 25 + 16 + 3))
 table >list
 while read -r name layers values gflops; do
     status 0 "$name: builds" qd-info -c "$QD_ROOT/cfg/$name.cfg"

@@ -86,6 +86,17 @@ void cmd_warn(const char *fmt, ...)
     va_end(ap);
 }
 
+void cmd_say(const char *fmt, ...)
+{
+    va_list ap;
+
+    if (cmd.quiet)
+        return;
+    va_start(ap, fmt);
+    cmd_vprint("", fmt, ap);
+    va_end(ap);
+}
+
 void cmd_note(const char *fmt, ...)
 {
     va_list ap;

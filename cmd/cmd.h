@@ -120,8 +120,9 @@ int cmd_failf(const char *fmt, ...) QD_PRINTF(1, 2);
 /* Like cmd_fail when the command goes on with the next file: clears 'err', and cmd_finish()
  * gives 1. */
 void cmd_error(struct qd_error *err);
-/* "name: warning: ..." unless -q; "name: ..." with -v only. */
+/* "name: warning: ..." and "name: ..." unless -q; "name: ..." with -v only. */
 void cmd_warn(const char *fmt, ...) QD_PRINTF(1, 2);
+void cmd_say(const char *fmt, ...) QD_PRINTF(1, 2);
 void cmd_note(const char *fmt, ...) QD_PRINTF(1, 2);
 /* Close standard output; returns the exit status: 1 if it could not be written or cmd_error() was
  * called, else 0. */

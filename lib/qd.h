@@ -568,6 +568,20 @@ struct qd_sparsity_opts {
     float decay;   /* below 0: .01 */
 };
 
+enum { QD_SPARSITY_BINS = 32, QD_SPARSITY_QUANTILES = 9 };
+/* How the factors of sparse training are spread: after an iteration, of all layers together. */
+struct qd_sparsity_stats {
+    uint64_t iteration;
+    size_t channels;
+    float quantile[QD_SPARSITY_QUANTILES]; /* of |gamma|: 10 % ... 90 % */
+    float max;
+    double below_01, below_001; /* shares of |gamma| < .01, < .001 */
+    bool separated;             /* enough are below .01 for a cut to be more than chance */
+    double safe; /* the highest share to prune that leaves each layer a channel: (index of the least
+                    maximum of a layer) / n (spec compression.md 2.2) */
+    size_t bin[QD_SPARSITY_BINS]; /* counts of steps of 1/16; the last has all above, too */
+};
+
 /* How to train; what is not here is in the cfg: batch, subdivisions, rate and policy ... */
 struct qd_train_opts {
     const char *data;   /* a .data file */
@@ -644,6 +658,9 @@ int qd_train_step(struct qd_train *t, struct qd_train_row *row, struct qd_error 
 int qd_train_save(struct qd_train *t, struct qd_error *err) QD_MUSTCHECK;
 /* After the last iteration: the same and PREFIX.weights. */
 int qd_train_finish(struct qd_train *t, struct qd_error *err) QD_MUSTCHECK;
+/* How the factors were spread at the end of the last epoch; of a run that has not come to one yet,
+ * how they are now.  False: no sparse training. */
+bool qd_train_sparsity(struct qd_train *t, struct qd_sparsity_stats *stats);
 void qd_train_free(struct qd_train *t);
 /* The first line of PREFIX.log, and the line of a row without its end, in buf. */
 const char *qd_train_header(void);
@@ -680,6 +697,26 @@ struct qd_top {
 /* Score a classifier on the pictures of valid= of a .data file, each as QD_FIT_CROP. */
 int qd_classify_score(struct qd_net *net, const char *data, enum qd_bad_labels bad,
     struct qd_top *top, struct qd_error *err) QD_MUSTCHECK;
+
+/* ------------------------------------------------------------------ pruning ------------------- */
+
+/* Which layers sparse training works on, and whose channels a rule may take (spec compression.md
+ * 1.2). */
+enum qd_sparse {
+    QD_SPARSE_NORMAL,   /* layers whose channels can go without regard to any other layer */
+    QD_SPARSE_SHORTCUT, /* and those whose channels are added to others' */
+    QD_SPARSE_LAYER,    /* layers that end the branch of a sum, which can go as a whole */
+};
+/* Layers, ascending. */
+struct qd_set {
+    int n;
+    int *layer;
+    size_t channels; /* of all of them */
+};
+/* The layers of a kind; there may be none. */
+int qd_set_of(struct qd_set *s, const struct qd_model *m, enum qd_sparse kind,
+    struct qd_error *err) QD_MUSTCHECK;
+void qd_set_free(struct qd_set *s);
 
 /* ------------------------------------------------------------------ files of detections ------- */
 

@@ -6,6 +6,7 @@
 #include "prune/set.h"
 
 #include "base/error.h"
+#include "net/model.h"
 
 /* What a group is like. */
 enum {
@@ -118,6 +119,16 @@ int qd_set_sparse(
     }
     qd_free(out);
     return 0;
+}
+
+int qd_set_of(struct qd_set *s, const struct qd_model *m, enum qd_sparse kind, struct qd_error *err)
+{
+    struct qd_groups *g = qd_groups_new(m->graph, err);
+
+    *s = (struct qd_set){0};
+    int ret = g ? qd_set_sparse(s, g, kind, err) : -1;
+    qd_groups_free(g);
+    return ret;
 }
 
 void qd_set_free(struct qd_set *s)

@@ -4,20 +4,6 @@
 
 #include "prune/group.h"
 
-/* Kinds of sparse training (spec compression.md 1.2). */
-enum qd_sparse {
-    QD_SPARSE_NORMAL,   /* layers whose channels can go without regard to any other layer */
-    QD_SPARSE_SHORTCUT, /* and those whose channels are added to others' */
-    QD_SPARSE_LAYER,    /* layers that end the branch of a sum, which can go as a whole */
-};
-
-/* Layers, ascending. */
-struct qd_set {
-    int n;
-    int *layer;
-    size_t channels; /* of all of them */
-};
-
 /*
  * All layers that scale each of their own channels by a trained factor: convolutions with batch
  * normalization, but for those that only pass channels on ([depthwise], [batchnorm]).
@@ -35,7 +21,6 @@ int qd_set_scaled(struct qd_set *s, const struct qd_groups *g, struct qd_error *
  */
 int qd_set_sparse(struct qd_set *s, const struct qd_groups *g, enum qd_sparse kind,
     struct qd_error *err) QD_MUSTCHECK;
-void qd_set_free(struct qd_set *s);
 
 /*
  * Residual groups (2.6): root[i] of a scaled layer i is the first scaled layer that it shares a

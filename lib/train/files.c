@@ -211,33 +211,30 @@ static int open_gammas(struct qd_train *t, struct qd_error *err)
     return ret;
 }
 
-/* Too few have gone for a cut to be more than chance. */
 static void warn_gammas(const struct qd_sparsity_stats *s)
 {
-    const double enough = .1;
-
-    if (s->below_01 < enough)
-        qd_warn(
-            "the factors have not separated: %.1f %% are below .01, the median is %.3f; to prune "
-            "this net is to cut at random: train longer, or with a larger rate or s",
+    if (!s->separated)
+        qd_warn("the factors have not separated: %.1f %% are below .01, the median is %.3f; to "
+                "prune this net is to cut at random: train longer, or with a larger rate or s",
             100 * s->below_01, (double)s->quantile[QD_SPARSITY_QUANTILES / 2]);
 }
 
 static int put_gammas(struct qd_train *t, struct qd_error *err)
 {
-    struct qd_sparsity_stats s;
+    struct qd_sparsity_stats *s = &t->spread;
     char text[1000];
 
-    qd_sparsity_stats(t->sparsity, t->m->params, &s);
-    int n = snprintf(
-        text, sizeof(text), "%llu\t%.6f\t%.6f", (unsigned long long)t->n, s.below_001, s.below_01);
+    qd_sparsity_stats(t->sparsity, t->m->params, s);
+    s->iteration = t->n;
+    int n = snprintf(text, sizeof(text), "%llu\t%.6f\t%.6f", (unsigned long long)t->n, s->below_001,
+        s->below_01);
     for (int i = 0; i < QD_SPARSITY_QUANTILES; i++)
-        n += snprintf(text + n, sizeof(text) - (size_t)n, "\t%.6g", (double)s.quantile[i]);
-    n += snprintf(text + n, sizeof(text) - (size_t)n, "\t%.6g\t%.6f", (double)s.max, s.safe);
+        n += snprintf(text + n, sizeof(text) - (size_t)n, "\t%.6g", (double)s->quantile[i]);
+    n += snprintf(text + n, sizeof(text) - (size_t)n, "\t%.6g\t%.6f", (double)s->max, s->safe);
     for (int i = 0; i < QD_SPARSITY_BINS; i++)
-        n += snprintf(text + n, sizeof(text) - (size_t)n, "\t%zu", s.bin[i]);
+        n += snprintf(text + n, sizeof(text) - (size_t)n, "\t%zu", s->bin[i]);
     if (t->n == t->r.iterations)
-        warn_gammas(&s);
+        warn_gammas(s);
     return put_line(t, t->gammas, text, err);
 }
 

@@ -10,6 +10,9 @@
 
 #include "base/error.h"
 
+/* The share of factors below .01 from which on they count as separated from the rest. */
+#define SEPARATED .1
+
 /* ---- beginning and end ----------------------------------------------------------------------- */
 
 static bool share(float x)
@@ -196,7 +199,7 @@ void qd_sparsity_stats(struct qd_sparsity *s, const float *params, struct qd_spa
     float high = HUGE_VALF;
     double n = (double)s->channels;
 
-    *stats = (struct qd_sparsity_stats){0};
+    *stats = (struct qd_sparsity_stats){.channels = s->channels};
     sort(s, params);
     for (int i = 0; i < s->nranges; i++) {
         float max = 0;
@@ -211,6 +214,7 @@ void qd_sparsity_stats(struct qd_sparsity *s, const float *params, struct qd_spa
     stats->max = s->sorted[s->channels - 1];
     stats->below_01 = (double)count_below(s, .01f) / n;
     stats->below_001 = (double)count_below(s, .001f) / n;
+    stats->separated = stats->below_01 >= SEPARATED;
     stats->safe = (double)count_below(s, high) / n;
 }
 
@@ -220,10 +224,10 @@ void qd_sparsity_text(const struct qd_sparsity *s, struct qd_buf *b)
 
     if (o->s <= 0)
         return;
-    qd_buf_printf(b, "s=%.9g\ns_legacy=%d\nproximal=%d\ns_schedule=%d\n", (double)o->s,
+    qd_buf_printf(b, "s=%.7g\ns_legacy=%d\nproximal=%d\ns_schedule=%d\n", (double)o->s,
         (int)o->legacy, (int)o->proximal, (int)o->schedule);
     if (o->schedule != QD_SPARSITY_CONSTANT)
-        qd_buf_printf(b, "s_switch=%.9g\ns_protect=%.9g\ns_decay=%.9g\n", (double)o->from,
+        qd_buf_printf(b, "s_switch=%.7g\ns_protect=%.7g\ns_decay=%.7g\n", (double)o->from,
             (double)o->protect, (double)o->decay);
     qd_buf_printf(b, "s_layers=");
     for (int i = 0; i < s->nranges; i++)

@@ -14,8 +14,6 @@
 #include "base/buf.h"
 #include "train/optim.h"
 
-enum { QD_SPARSITY_BINS = 32, QD_SPARSITY_QUANTILES = 9 };
-
 /* What a schedule needs to know of a run. */
 struct qd_sparsity_run {
     uint64_t iterations;
@@ -40,16 +38,6 @@ struct qd_sparsity {
     bool late;                       /* the iteration lies behind the switch */
 };
 
-/* How the factors are spread. */
-struct qd_sparsity_stats {
-    float quantile[QD_SPARSITY_QUANTILES]; /* of |gamma|: 10 % ... 90 % */
-    float max;
-    double below_01, below_001;   /* shares of |gamma| < .01, < .001 */
-    double safe;                  /* the highest share to prune that leaves each layer a channel:
-                                     (index of the least maximum of a layer) / n (2.2) */
-    size_t bin[QD_SPARSITY_BINS]; /* counts of steps of 1/16; the last has all above, too */
-};
-
 /* A layer that is not there or has no factors of its own, or an option out of range, is QD_EARG.
  * The model is not kept. */
 struct qd_sparsity *qd_sparsity_new(const struct qd_model *m, const struct qd_sparsity_opts *o,
@@ -64,6 +52,7 @@ void qd_sparsity_term(const struct qd_sparsity *s, const float *params, float *g
 void qd_sparsity_shrink(const struct qd_sparsity *s, float *params, const struct qd_optim *optim,
     const struct qd_update *u);
 
+/* The spread of the factors; stats->iteration is left to the caller. */
 void qd_sparsity_stats(struct qd_sparsity *s, const float *params, struct qd_sparsity_stats *stats);
 /* Whether iteration n is the last of an epoch. */
 bool qd_sparsity_epoch_ends(const struct qd_sparsity *s, uint64_t n);

@@ -226,6 +226,16 @@ void qd_train_free(struct qd_train *t)
     qd_free(t);
 }
 
+bool qd_train_sparsity(struct qd_train *t, struct qd_sparsity_stats *stats)
+{
+    if (!t->sparsity)
+        return false;
+    if (!t->spread.iteration)
+        qd_sparsity_stats(t->sparsity, t->m->params, &t->spread);
+    *stats = t->spread;
+    return true;
+}
+
 static uint64_t eval_every(const struct qd_train *t)
 {
     if (!t->sets.valid || t->o.eval_every == 0)

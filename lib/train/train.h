@@ -62,8 +62,9 @@ struct qd_train {
     struct qd_learner learner;
     int w, h, frozen; /* that the net was planned for */
     struct qd_optim *optim;
-    struct qd_sparsity *sparsity; /* or NULL */
-    float *ema;                   /* or NULL */
+    struct qd_sparsity *sparsity;    /* or NULL */
+    struct qd_sparsity_stats spread; /* at the end of the last epoch of this process, or zeros */
+    float *ema;                      /* or NULL */
     uint64_t ema_updates;
     bool ema_done; /* darknet's has replaced the parameters */
     size_t memory;

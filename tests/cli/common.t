@@ -60,7 +60,7 @@ for c in $commands; do
     qd-toy | qd-anchors | qd-import | qd-plot) continue ;; # reads no network; the rest is in its own test
     qd-info | qd-bench) set -- -c none.cfg ;;
     qd-detect | qd-classify) set -- -c none.cfg -w none.weights x.jpg ;;
-    qd-train) set -- -c none.cfg -w none.weights -d tiny.data -o run ;;
+    qd-train | qd-sparse) set -- -c none.cfg -w none.weights -d tiny.data -o run ;;
     qd-map) set -- -c none.cfg -w none.weights -d tiny.data ;;
     *) set -- ;;
     esac

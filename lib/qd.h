@@ -700,12 +700,14 @@ int qd_classify_score(struct qd_net *net, const char *data, enum qd_bad_labels b
 
 /* ------------------------------------------------------------------ pruning ------------------- */
 
-/* Which layers sparse training works on, and whose channels a rule may take (spec compression.md
- * 1.2). */
+/* Sets of layers, by their factors of batch normalization: what sparse training works on, and whose
+ * channels a rule of pruning may take (compression.md 1.2). */
 enum qd_sparse {
     QD_SPARSE_NORMAL,   /* layers whose channels can go without regard to any other layer */
     QD_SPARSE_SHORTCUT, /* and those whose channels are added to others' */
     QD_SPARSE_LAYER,    /* layers that end the branch of a sum, which can go as a whole */
+    QD_SPARSE_ALL       /* SHORTCUT, and those that feed pyramids, grouped routes, [upsample] and
+                           depthwise convolutions */
 };
 /* Layers, ascending. */
 struct qd_set {
@@ -713,10 +715,93 @@ struct qd_set {
     int *layer;
     size_t channels; /* of all of them */
 };
-/* The layers of a kind; there may be none. */
+/* The layers of a model that are of a set; there may be none. */
 int qd_set_of(struct qd_set *s, const struct qd_model *m, enum qd_sparse kind,
     struct qd_error *err) QD_MUSTCHECK;
 void qd_set_free(struct qd_set *s);
+
+/* Which channels go of layers whose channels are added, when each would drop others. */
+enum qd_merge {
+    QD_MERGE_UNION,    /* those that all of them drop */
+    QD_MERGE_MAJORITY, /* those that more than half of them drop */
+    QD_MERGE_ROOT,     /* those that the first of them drops */
+    QD_MERGE_LEAST     /* those that the one drops that would keep the fewest */
+};
+enum qd_target { QD_TARGET_NONE, QD_TARGET_PARAMS, QD_TARGET_MACS, QD_TARGET_MS };
+struct qd_prune_range {
+    int first, last; /* layers, inclusive */
+    float percent;
+};
+struct qd_prune_opts {
+    float percent;       /* share of the factors that lie below the threshold, 0 .. below 1; below
+                            0: the rule's default */
+    int base;            /* regular: widths are multiples of it, or what they were; 0: 8 */
+    float layer_keep;    /* slim, group: least share of a layer that stays; below 0: .01 */
+    enum qd_merge merge; /* slim, group */
+    int min_channels;    /* least width of a layer, or what it was; 0: 1 */
+    bool strict;         /* a percent that takes a layer's last factor is an error that tells the
+                            limit */
+    int shortcuts;       /* layer: how many units go; below 0: 8 */
+    bool max_score;      /* layer: judge a unit by its largest factor instead of the mean */
+    bool all;            /* QD_SPARSE_ALL instead of the rule's own set */
+    const struct qd_prune_range *ranges; /* group; layers in none stay as they are */
+    int nranges;
+    enum qd_target target; /* find the percent (layer: the number of units) that comes closest to
+                              'goal' and not above it: parameters, multiply-adds, milliseconds of a
+                              forward pass on this machine; up to 1: share of the whole model's */
+    double goal;
+    int w, h;      /* input size for multiply-adds, time and verification; 0: the model's */
+    uint64_t seed; /* of the picture that is verified with */
+};
+#define QD_PRUNE_OPTS_INIT                                                                         \
+    {                                                                                              \
+        .percent = -1, .layer_keep = -1, .shortcuts = -1                                           \
+    }
+
+struct qd_pruned {
+    struct qd_model *masked;  /* as many channels and layers as before; factors and biases of those
+                                 that go are 0, their constants moved on.  Of a rule of two stages
+                                 that of the second */
+    struct qd_model *compact; /* computes the same */
+    int *origin;              /* [layers of compact] the layer of the model that it was */
+    float percent;            /* used; group: share of the factors of all ranges */
+    float limit;              /* the highest that leaves every layer a factor, as long as a factor
+                                 at the threshold stays: rules that drop it must go below */
+    float threshold;          /* that the factors were compared with; group: 0 */
+    int raised;               /* layers that keep more than the threshold says, for min_channels or
+                                 layer_keep */
+    int blocked;              /* channels that stay though their factors say otherwise ... */
+    const char *why;          /* ... and the first reason; NULL: none */
+    int units;                /* that were removed */
+    double difference;        /* between the outputs of masked and compact, relative */
+};
+
+/* The names of the rules, NULL at the end: "normal", "regular" ... */
+const char *const *qd_prune_rules(void);
+/*
+ * Prune by a rule.  The model is not changed.  The result is verified: on a picture of random
+ * pixels the compact model gives what the masked one gives, else QD_EUNSUP.  An unknown rule, an
+ * option out of range, a goal that cannot be reached is QD_EARG.  With percent 0 cfg and parameters
+ * come back byte for byte.  opts NULL: the defaults.  Free with qd_pruned_free(), not on failure.
+ */
+int qd_prune(struct qd_pruned *p, const struct qd_model *m, const char *rule,
+    const struct qd_prune_opts *opts, struct qd_error *err) QD_MUSTCHECK;
+void qd_pruned_free(struct qd_pruned *p);
+
+struct qd_verify_opts {
+    int w, h;                   /* input size; 0: the model's */
+    uint64_t seed;              /* of a picture of random pixels */
+    const struct qd_image *img; /* instead, or NULL; fitted as the cfg says */
+};
+/*
+ * Whether two models compute the same: both run on one picture, and every output that no other
+ * layer reads, the first of the one and of the other and so on, may differ by at most 1e-4 of its
+ * largest value.  The layer and the difference when one differs more (QD_EUNSUP) or is no number
+ * (QD_EDIVERGED); other numbers of outputs are QD_EARG.  opts NULL: the defaults, 0.  'far', when
+ * not NULL, gets the largest relative difference.
+ */
+int qd_verify(const struct qd_model *a, const struct qd_model *b, const struct qd_verify_opts *opts,
+    double *far, struct qd_error *err) QD_MUSTCHECK;
 
 /* ------------------------------------------------------------------ files of detections ------- */
 

@@ -38,6 +38,18 @@ struct qd_model *qd_model_make(struct qd_cfg *cfg, bool quiet, struct qd_error *
     return m;
 }
 
+struct qd_model *qd_model_copy(const struct qd_model *m, struct qd_error *err)
+{
+    struct qd_cfg *cfg = qd_cfg_copy(m->cfg, err);
+    struct qd_model *copy = cfg ? qd_model_make(cfg, true, err) : NULL;
+
+    if (copy) {
+        memcpy(copy->params, m->params, m->graph->nparams * sizeof(*m->params));
+        copy->seen = m->seen;
+    }
+    return copy;
+}
+
 struct qd_model *qd_model_new(struct qd_cfg *cfg, struct qd_error *err)
 {
     return qd_model_make(cfg, false, err);

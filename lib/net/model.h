@@ -13,5 +13,7 @@ struct qd_model {
 
 /* qd_model_new(); 'quiet' leaves out the warnings about the cfg, which were given before. */
 struct qd_model *qd_model_make(struct qd_cfg *cfg, bool quiet, struct qd_error *err) QD_MUSTCHECK;
+/* A deep copy. */
+struct qd_model *qd_model_copy(const struct qd_model *m, struct qd_error *err) QD_MUSTCHECK;
 
 #endif

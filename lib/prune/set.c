@@ -88,10 +88,14 @@ static void add_branches(struct qd_set *s, const struct qd_groups *g, bool *ends
 int qd_set_sparse(
     struct qd_set *s, const struct qd_groups *g, enum qd_sparse kind, struct qd_error *err)
 {
-    int bad = TWICE | WEIGHED | ENLARGED | (kind == QD_SPARSE_NORMAL ? JOINED : 0);
+    int bad = TWICE | WEIGHED | ENLARGED;
     size_t n = (size_t)(kind == QD_SPARSE_LAYER ? g->graph->nlayers : g->ngroups);
     bool *out = qd_alloc(n, sizeof(*out), err);
 
+    if (kind == QD_SPARSE_ALL)
+        bad = 0;
+    else if (kind == QD_SPARSE_NORMAL)
+        bad |= JOINED;
     *s = (struct qd_set){0};
     if (!out || start(s, g, err) < 0) {
         qd_free(out);

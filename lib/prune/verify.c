@@ -2,8 +2,6 @@
 /*
  * The last step of every pruning: the compact model must compute what the masked one does.
  */
-#include "prune/verify.h"
-
 #include <math.h>
 
 #include "base/error.h"
@@ -12,20 +10,30 @@
 
 static const double TOLERANCE = 1e-4;
 
-static struct qd_net *run(
-    const struct qd_model *m, const int wh[2], uint64_t seed, struct qd_error *err)
+static void noise(const struct qd_tensor *in, uint64_t seed)
 {
-    const struct qd_net_opts o = {.w = wh[0], .h = wh[1]};
-    struct qd_net *net = qd_net_new(m, &o, err);
     struct qd_rng r = qd_rng_new(seed, 0);
 
-    if (!net)
-        return NULL;
-    const struct qd_tensor *in = qd_net_tensor(net, -1);
     for (int y = 0; y < in->h; y++)
         for (int x = 0; x < in->w; x++)
             for (int c = 0; c < in->c; c++)
                 qd_at(in, 0, y, x)[c] = (float)qd_rng_below(&r, 1 << 16) / (1 << 16);
+}
+
+static struct qd_net *run(
+    const struct qd_model *m, const struct qd_verify_opts *opts, struct qd_error *err)
+{
+    const struct qd_net_opts o = {.w = opts->w, .h = opts->h};
+    struct qd_net *net = qd_net_new(m, &o, err);
+
+    if (!net)
+        return NULL;
+    if (!opts->img) {
+        noise(qd_net_tensor(net, -1), opts->seed);
+    } else if (qd_net_set_image(net, 0, opts->img, QD_FIT_MODEL, err) < 0) {
+        qd_net_free(net);
+        return NULL;
+    }
     qd_net_forward(net);
     return net;
 }
@@ -49,29 +57,47 @@ static double difference(const struct qd_tensor *a, const struct qd_tensor *b)
     return most > 0 ? far / most : far;
 }
 
-static bool read_by(const struct qd_graph *g, int layer)
+/* The first output from 'layer' on that no layer reads; nlayers: none. */
+static int output(const struct qd_graph *g, int layer)
 {
-    for (int i = layer + 1; i < g->nlayers; i++)
-        for (int k = 0; k < g->layer[i].nin; k++)
-            if (g->layer[i].in[k] == layer)
-                return true;
-    return false;
+    for (; layer < g->nlayers; layer++) {
+        bool read = false;
+        for (int i = layer + 1; i < g->nlayers; i++)
+            for (int k = 0; k < g->layer[i].nin; k++)
+                read |= g->layer[i].in[k] == layer;
+        if (!read)
+            break;
+    }
+    return layer;
 }
 
-int qd_verify(const struct qd_model *a, const struct qd_model *b, const int wh[2], uint64_t seed,
+static int outputs(const struct qd_graph *g)
+{
+    int n = 0;
+
+    for (int i = output(g, 0); i < g->nlayers; i = output(g, i + 1))
+        n++;
+    return n;
+}
+
+int qd_verify(const struct qd_model *a, const struct qd_model *b, const struct qd_verify_opts *opts,
     double *far, struct qd_error *err)
 {
-    if (a->graph->nlayers != b->graph->nlayers)
-        return qd_error_set(err, QD_EARG, "models of %d and %d layers cannot be compared",
-            a->graph->nlayers, b->graph->nlayers);
-    struct qd_net *na = run(a, wh, seed, err), *nb = na ? run(b, wh, seed, err) : NULL;
+    static const struct qd_verify_opts defaults;
+    const struct qd_verify_opts *o = opts ? opts : &defaults;
+    int n = outputs(a->graph);
     double most = 0;
+
+    if (n != outputs(b->graph))
+        return qd_error_set(
+            err, QD_EARG, "models of %d and %d outputs cannot be compared", n, outputs(b->graph));
+    struct qd_net *na = run(a, o, err), *nb = na ? run(b, o, err) : NULL;
     int ret = nb ? 0 : -1;
 
-    for (int i = 0; ret == 0 && i < a->graph->nlayers; i++) {
-        if (read_by(a->graph, i))
-            continue;
-        double d = difference(qd_net_tensor(na, i), qd_net_tensor(nb, i));
+    for (int k = 0, i = -1, j = -1; ret == 0 && k < n; k++) {
+        i = output(a->graph, i + 1);
+        j = output(b->graph, j + 1);
+        double d = difference(qd_net_tensor(na, i), qd_net_tensor(nb, j));
         most = fmax(most, d);
         if (d > TOLERANCE)
             ret = qd_error_set(err, isfinite(d) ? QD_EUNSUP : QD_EDIVERGED,

@@ -12,7 +12,6 @@
 #include "layer_rig.h"
 #include "ops/act.h"
 #include "prune/rewrite.h"
-#include "prune/verify.h"
 
 #define NET "[net]\nwidth=8\nheight=8\nchannels=3\n"
 #define CONVX(n, more) "[convolutional]\nbatch_normalize=1\nfilters=" #n "\nsize=3\npad=1\n" more
@@ -205,16 +204,16 @@ static bool absorb(
 static void verify(const struct qd_model *m, struct qd_model *less, int side, const char *what)
 {
     struct qd_error err = {0};
-    const int wh[2] = {side, side};
+    const struct qd_verify_opts how = {.w = side, .h = side, .seed = 5};
     const struct qd_param *bias =
         qd_layer_find_param(&less->graph->layer[less->graph->nlayers - 1], "biases");
     double far = 1;
 
-    OK(qd_verify(m, less, wh, 5, &far, &err) == 0 && far < 1e-4, "%s: verified %s", what, err.msg);
+    OK(qd_verify(m, less, &how, &far, &err) == 0 && far < 1e-4, "%s: verified %s", what, err.msg);
     if (!bias)
         return;
     less->params[bias->offset] += 1;
-    OK(qd_verify(m, less, wh, 5, &far, &err) < 0 && far > 1e-4, "%s: %s", what, err.msg);
+    OK(qd_verify(m, less, &how, &far, &err) < 0 && far > 1e-4, "%s: %s", what, err.msg);
     less->params[bias->offset] -= 1;
 }
 

@@ -9,7 +9,7 @@
 #include "base/error.h"
 
 /* A channel of a layer in the order in which channels are worth keeping. */
-struct qd_order {
+struct qd_worth {
     float score;
     int c;
 };
@@ -196,7 +196,7 @@ done:
 
 static int worth(const void *a, const void *b)
 {
-    const struct qd_order *u = a, *v = b;
+    const struct qd_worth *u = a, *v = b;
 
     if (u->score != v->score)
         return u->score < v->score ? 1 : -1;
@@ -206,7 +206,7 @@ static int worth(const void *a, const void *b)
 static void sort_channels(struct qd_choice *c, int layer)
 {
     for (int i = 0; i < width(c, layer); i++)
-        c->order[i] = (struct qd_order){c->score[channel(c, layer, i)], i};
+        c->order[i] = (struct qd_worth){c->score[channel(c, layer, i)], i};
     qsort(c->order, (size_t)width(c, layer), sizeof(*c->order), worth);
 }
 

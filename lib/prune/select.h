@@ -19,7 +19,7 @@ struct qd_choice {
     bool *vote;               /* [nchannels] the channel is to be kept; of the set, true before */
     const char **stays;       /* [ngroups] why a group stays whatever the votes, or NULL */
     bool *dead;               /* [ngroups] the result */
-    struct qd_order *order;   /* scratch, a layer's channels */
+    struct qd_worth *order;   /* scratch, a layer's channels */
     bool *raised;             /* [nlayers] keeps more than the threshold says */
     size_t factors;           /* that the threshold was found in */
     float percent, limit, threshold; /* as in struct qd_pruned */

@@ -72,11 +72,12 @@ $O/bin/%: $O/cmd/%.o $(CMD_SHARED:%.c=$O/%.o) $(LIB)
 	@mkdir -p $(@D)
 	$Q$(CC) $(QD_CFLAGS) $(LDFLAGS) -o $@ $^ $(QD_LIBS)
 
-# A command that is a script.
-$O/bin/%: cmd/%.sh Makefile
+# A command that is a script; a line '@include FILE' stands for the text of that file.
+$O/bin/%: cmd/%.sh $(wildcard cmd/*.awk) Makefile
 	$(call say,SH,$@)
 	@mkdir -p $(@D)
-	$Qsed 's/@VERSION@/$(VERSION)/' $< >$@.tmp && chmod 755 $@.tmp && mv -f $@.tmp $@
+	$Qawk '/^@include / { while ((getline line <$$2) > 0) print line; next } \
+	  { gsub(/@VERSION@/, "$(VERSION)"); print }' $< >$@.tmp && chmod 755 $@.tmp && mv -f $@.tmp $@
 
 # The reference kernels are the specification: no contraction, so that every compiler agrees.
 $O/lib/ops/ref_%.o: QD_CFLAGS += -ffp-contract=off

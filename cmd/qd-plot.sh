@@ -12,7 +12,7 @@ export LC_ALL
 
 axis=iteration
 curves=  # names, separated by commas; empty: those below that the logs have
-curves_default=loss,score,lr
+curves_default=loss,score,lr,histogram,below_01,safe
 smooth=1
 force='' log='' output='' quiet='' verbose='' title=''
 want='' width='' height=''
@@ -219,138 +219,11 @@ read_option()
 
 # ------------------------------------------------------------------ logs ------------------------
 
-# Read log number i on standard input; files i.CURVE get 'x y' lines, an empty one where the curve
-# has a hole.  Standard output gets a line '# iterations first last', the last two on the axis, and
-# 'CURVE points' for each curve; or one line '! message'.  A run that was resumed at an earlier
-# iteration replaces what came later.
+# What collect() runs on each log.
 # shellcheck disable=SC2016
 read_log='
-function fault(text)
-{
-    printf "! %s\n", text
-    failed = 1
-    exit
-}
-function number(s)
-{
-    return length(s) <= 40 && s ~ /^[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]+)?$/
-}
-function header(line,   name, i)
-{
-    sub(/^# */, "", line)
-    delete at
-    columns = split(line, name, "\t")
-    for (i = 1; i <= columns; i++)
-        at[name[i]] = i
-    gsub(/\t/, ", ", line)
-    all = line
-    checked = 0
-}
-function need(name)
-{
-    if (!(name in at))
-        fault(NR ": no column " Q name Q " (" all ")")
-}
-function check(   i)
-{
-    need("iteration")
-    need(axis)
-    for (i = 1; i <= wanted && given; i++)
-        need(want[i])
-    checked = 1
-}
-function axis_value(name,   s)
-{
-    s = $at[name]
-    if (!number(s) || s + 0 < 0 || s + 0 > 1e15)
-        fault(NR ": " name " " Q substr(s, 1, 40) Q " is not a number")
-    return s + 0
-}
-# A value to draw, "gap" for one that is not finite, "" for none.
-function value(k,   s)
-{
-    if (!(want[k] in at))
-        return ""
-    s = $at[want[k]]
-    if (s == "-")
-        return ""
-    if (tolower(s) ~ /^[-+]?(nan|inf|infinity)$/)
-        return "gap"
-    if (!number(s))
-        fault(NR ": " want[k] " " Q substr(s, 1, 40) Q " is not a number")
-    s += 0
-    return s > 1e100 || s < -1e100 ? "gap" : s
-}
-BEGIN {
-    FS = "\t"
-    Q = "\047"
-    wanted = split(curves, want, ",")
-    header("iteration\tepoch\timages\tlr\tloss\tbox\tobj\tcls\tavg\tnorm\timages_per_s\tscore")
-}
-{ sub(/\r$/, "") }
-/^# *iteration\t/ { header($0); next }
-/^#/ { next }
-!checked { check() }
-NF != columns { fault(NR ": " NF " columns instead of " columns) }
-{
-    it = axis_value("iteration")
-    while (n > 0 && iteration[n] >= it)
-        n--
-    n++
-    iteration[n] = it
-    x[n] = axis == "iteration" ? it : axis_value(axis)
-    for (k = 1; k <= wanted; k++)
-        v[n, k] = value(k)
-}
-# The mean of the last "smooth" values of a curve, of which y is the i-th (from 0): the running sum
-# of a block and what is left of the sum of the block before; nothing is ever subtracted.
-function mean(i, y,   b, j)
-{
-    b = i % smooth
-    if (b == 0) {
-        tail[smooth] = sum = 0
-        for (j = smooth - 1; j >= 0 && i > 0; j--)
-            tail[j] = tail[j + 1] + block[j]
-    }
-    block[b] = y
-    sum += y
-    return i < smooth ? sum / (i + 1) : (sum + tail[b + 1]) / smooth
-}
-function draw(k, file, linear,   steady, points, hole, i, y)
-{
-    steady = smooth == 1 || want[k] == "score" || want[k] == "lr"
-    for (i = 1; i <= n; i++) {
-        y = v[i, k]
-        if (y == "")
-            continue
-        if (y != "gap" && !steady)
-            y = mean(values++, y)
-        if (y == "gap" || (!linear && y <= 0)) {
-            hole = points > 0
-            continue
-        }
-        if (hole)
-            print "" >file
-        hole = 0
-        points++
-        printf "%.15g %.9g\n", x[i], y >file
-    }
-    close(file)
-    printf "%s %d\n", want[k], points
-}
-END {
-    if (failed)
-        exit
-    if (!n) {
-        printf "! no iterations in it\n"
-        exit
-    }
-    printf "# %d %.15g %.15g\n", n, x[1], x[n]
-    for (k = 1; k <= wanted; k++) {
-        values = 0
-        draw(k, number_of_log "." want[k], !log_scale || want[k] ~ /^(score|images_per_s)$/)
-    }
-}'
+@include cmd/plot.awk
+'
 
 # collect I LOG: copy, check and cut a log.
 collect()
@@ -371,7 +244,7 @@ collect()
     sed -n "$whole_lines" "$tmp/log" | (
         cd "$tmp"
         awk -v number_of_log="$1" -v axis="$axis" -v curves="${curves:-$curves_default}" \
-            -v given="$curves" -v smooth="$smooth" -v log_scale="$log" "$read_log"
+            -v given="$curves" -v smooth="$smooth" -v log_scale="$log" -v text="$text" "$read_log"
     ) >"$tmp/part" || fail "cannot read '$shown'"
     line=$(sed -n 's/^! //p' "$tmp/part")
     case $line in
@@ -403,7 +276,8 @@ quote()
     printf "'%s'" "$(printf '%s' "$text" | sed "s/'/''/g")"
 }
 
-# What all logs have together: 'x first last', and 'CURVE points' in the order of -y.
+# What all logs have together: 'x first last', and 'CURVE points' in the order of -y; histograms
+# cannot share a panel, each is 'histogram@LOG points'.
 totals()
 {
     awk '
@@ -412,6 +286,7 @@ totals()
             right = NR == 1 || $5 > right ? $5 : right
             next
         }
+        $2 == "histogram" { $2 = $2 "@" $1 }
         !($2 in points) { order[++n] = $2 }
         { points[$2] += $3 }
         END {
@@ -430,12 +305,35 @@ columns()
     esac
 }
 
+# histogram I LOG: the commands that draw a histogram over time.
+histogram()
+{
+    echo 'unset logscale y; unset grid; set yrange [0:*]'
+    echo "set ylabel '|gamma|'; set cblabel 'share'"
+    if [ -n "$output" ]; then
+        echo "set palette defined (0 '#ffffff', 0.02 '#c6dbef', 0.1 '#6baed6', 0.3 '#2171b5'," \
+            "1 '#08306b')"
+        echo 'set cbrange [0:1]'
+        printf "plot '%d.histogram' using 1:2:3:4:5:6:7 with boxxyerror fillcolor palette" "$1"
+        printf ' fillstyle solid noborder'
+    else
+        printf "plot '%d.histogram' using 1:2:3 with labels" "$1"
+    fi
+    printf ' title %s\n' "$(quote "$2")"
+    echo "set yrange [*:*]${output:+; set grid}"
+}
+
 # panel CURVE LOG...: the commands that draw a curve of all logs.
 panel()
 {
     curve=$1
     shift
     case $curve in
+    histogram@*)
+        shift $((${curve#*@} - 1))
+        histogram "${curve#*@}" "$1"
+        return
+        ;;
     score | images_per_s) echo 'unset logscale y' ;;
     *) [ -z "$log" ] || echo 'set logscale y' ;;
     esac
@@ -474,6 +372,9 @@ script()
         echo "set output 'plot.png'"
         echo "set multiplot layout $panels,1 title $(quote "$title")"
         echo 'set lmargin 11; set rmargin 4; set grid; set tics nomirror'
+        # The scale of colors would move the right end of one panel only.
+        ! grep -q ' histogram [1-9]' "$tmp/curves" ||
+            echo 'set lmargin at screen 0.1; set rmargin at screen 0.88'
     else
         [ -n "$width" ] || { width=$(columns) && height=$((18 * panels)); }
         lines=$((height / panels))
@@ -582,6 +483,8 @@ if [ -n "$output" ] && [ "$output" != - ]; then
     fi
 fi
 
+text=''
+[ -n "$output" ] || text=1
 i=0
 for f in "$@"; do
     i=$((i + 1))
@@ -590,7 +493,7 @@ done
 totals >"$tmp/totals"
 panels=$(awk 'NR > 1 && $2 { n++ } END { print n + 0 }' "$tmp/totals")
 if [ -n "$curves" ] && [ -z "$quiet" ]; then
-    awk 'NR > 1 && !$2 { print $1 }' "$tmp/totals" | while read -r curve; do
+    awk 'NR > 1 && !$2 { sub(/@.*/, "", $1); print $1 }' "$tmp/totals" | while read -r curve; do
         say "warning: nothing to draw of '$curve'"
     done
 fi

@@ -34,6 +34,7 @@ mkdir "$QD_TMP/seen"
 cp ./* "$QD_TMP/seen/"
 echo "$*" >"$QD_TMP/seen/arguments"
 echo drawn >plot.txt
+echo IENDxxx >plot.png
 END
 chmod 755 fake/gnuplot
 real=$PATH
@@ -134,6 +135,31 @@ row 1 0 8 1e400 1e99 >huge.log
 status 0 'numbers that no scale can show' qd-plot huge.log
 ok 'are left out' sh -c '[ ! -s seen/1.loss ] && [ -s seen/1.score ]'
 
+# Histograms: columns that have numbers for names.
+{
+    printf '# iteration\tbelow_01\tsafe\t0\t0.5\t1\n'
+    printf '10\t.5\t.6\t1\t0\t3\n20\t.7\t.6\t3\t1\t0\n40\t.7\t-\t0\t0\t0\n'
+} >run.gammas.tsv
+status 0 'a histogram and shares' qd-plot -o x.png run.gammas.tsv
+curve 1.histogram '10 0.25 9.5 15 0 0.5 0.25
+10 1.25 9.5 15 1 1.5 0.75
+20 0.25 15 30 0 0.5 0.75
+20 0.75 15 30 0.5 1 0.25' 'boxes half way to the neighbours, with shares; none where there are no counts'
+curve 1.below_01 '10 0.5
+20 0.7
+40 0.7' 'a share'
+ok 'drawn by color' grep -q "^plot '1.histogram' .* palette" seen/plot.gp
+ok 'the others are not there' sh -c '! grep -q loss seen/plot.gp'
+status 0 'one of several' qd-plot -l -s 2 -o - -y histogram run.gammas.tsv run.gammas.tsv
+ok 'a panel each' sh -c 'grep "^plot" seen/plot.gp | cut -c 1-20 | tr "\n" " " | grep -qx "plot .1.histogram. u plot .2.histogram. u "'
+status 0 'as text' qd-plot -y histogram run.gammas.tsv
+curve 1.histogram '10 0.75 @
+20 0.75 @' 'a letter for four bins'
+status 1 'logs have none' qd-plot -y histogram good.log
+stderr_like "^qd-plot: good.log:2: no column 'histogram' [(]iteration, "
+status 0 'with logs that have none' qd-plot -o - good.log run.gammas.tsv
+ok 'and the loss' sh -c 'grep -c "^plot" seen/plot.gp | grep -qx 6'
+
 # What is no log.  bad LINE-OF-INPUT MESSAGE
 bad()
 {
@@ -160,6 +186,9 @@ printf '# iteration\tcost\n1\t2\n' >bad.log
 status 0 'which may have any name' qd-plot -y cost bad.log
 status 1 'without what lies below' qd-plot -x epoch -y cost bad.log
 stderr_is "qd-plot: bad.log:2: no column 'epoch' (iteration, cost)"
+sed '3s/\t1\t0$/\t1\t0.5/' run.gammas.tsv >bad.log
+status 1 'half a factor' qd-plot bad.log
+stderr_is "qd-plot: bad.log:3: count '0.5' is not a number"
 head -c 20000 "$QD_ROOT/Makefile" | tr '# e' 'x\000\377' >bad.log
 status 1 'garbage' qd-plot bad.log
 stderr_like '^qd-plot: bad.log:1: [0-9]* columns instead of 12$'
@@ -277,6 +306,12 @@ status 1 'a full disk behind standard output' sh -c 'qd-plot good.log >/dev/full
 stderr_is "qd-plot: cannot write 'standard output': No space left on device"
 status 1 'a folder that is not there' qd-plot -o none/x.png good.log
 stderr_is "qd-plot: cannot create 'none/x.png': No such file or directory"
+
+status 0 'a histogram' qd-plot -f -o kept.png run.gammas.tsv
+ok 'is a PNG' is_png kept.png
+ok 'of three panels' test "$(size kept.png)" = '960 810'
+status 0 'as text' env COLUMNS=60 qd-plot run.gammas.tsv
+stdout_like '^[ .0-9|+-]*@'
 
 status 0 'text' env COLUMNS=60 qd-plot -y loss,score -t above good.log squares.log
 stderr_is ''

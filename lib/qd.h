@@ -666,6 +666,36 @@ void qd_train_free(struct qd_train *t);
 const char *qd_train_header(void);
 const char *qd_train_text(const struct qd_train_row *row, char *buf, size_t size);
 
+/* Which images batch-norm statistics come from. */
+struct qd_statistics_opts {
+    const char *data; /* a .data file: those of train= */
+    int images;       /* so many of them, a random choice, rounded up to whole batches; 0: all */
+    int batch;        /* images of a pass; 0: 16 */
+    uint64_t seed;    /* of the choice */
+    int w, h;         /* input size; 0: the model's */
+    enum qd_bad_labels bad;
+    int workers;             /* threads that prepare images; below 0: half of qd_threads() */
+    bool (*stop)(void *ctx); /* NULL, or asked before every pass: true ends it */
+    void *ctx;
+};
+#define QD_STATISTICS_OPTS_INIT                                                                    \
+    {                                                                                              \
+        .seed = 1, .workers = -1                                                                   \
+    }
+/*
+ * Estimate the running statistics of batch normalization anew, for a net whose channels or weights
+ * were changed without training (adaptive batch normalization, Li et al. 2020, EagleEye).  Images
+ * pass as they are in evaluation, but each batch is normalized by its own statistics as in training
+ * (and dropout drops).  A running mean becomes the mean of the batches' means, a variance the mean
+ * of their variances and the variance of their means; the old ones leave no trace, and no other
+ * parameter changes.  The result does not depend on the number of threads.
+ *
+ * 0; 1 when stop() ended it.  Then, and on failure, the model is as it was; values that are not
+ * finite are QD_EDIVERGED.
+ */
+int qd_train_statistics(
+    struct qd_model *m, const struct qd_statistics_opts *opts, struct qd_error *err) QD_MUSTCHECK;
+
 struct qd_trial_opts {
     int batch;     /* images of a step; 0: 1 */
     int w, h;      /* input size; 0: the model's */

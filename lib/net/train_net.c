@@ -191,6 +191,11 @@ void qd_train_net_updated(struct qd_train_net *t)
     t->stale = true;
 }
 
+void qd_train_net_momentum(struct qd_train_net *t, int layer, float momentum)
+{
+    t->part[layer].pass.bn_momentum = momentum;
+}
+
 /* A border that something else lay over since the last pass. */
 static void clean_border(struct qd_train_net *t, int i)
 {

@@ -48,6 +48,8 @@ int qd_train_net_loss_at(struct qd_train_net *t, int layer, struct qd_error *err
 /* After the last qd_train_net_loss_at(): plan and allocate. */
 int qd_train_net_ready(struct qd_train_net *t, struct qd_error *err) QD_MUSTCHECK;
 
+/* The momentum of the running statistics of one layer, instead of that of the options. */
+void qd_train_net_momentum(struct qd_train_net *t, int layer, float momentum);
 /* seed: of the random masks of this pass. */
 void qd_train_net_forward(struct qd_train_net *t, uint64_t seed);
 void qd_train_net_backward(struct qd_train_net *t);

@@ -44,7 +44,7 @@ static bool whole(const struct qd_layer *l, const struct qd_cut *cut)
     return all;
 }
 
-static struct qd_model *narrow(
+static struct qd_cfg *narrow(
     const struct qd_model *m, const struct qd_cut *cut, struct qd_error *err)
 {
     struct qd_cfg *cfg = qd_cfg_copy(m->cfg, err);
@@ -56,7 +56,7 @@ static struct qd_model *narrow(
             return NULL;
         }
     }
-    return cfg ? qd_model_make(cfg, true, err) : NULL;
+    return cfg;
 }
 
 /* The parameters of a layer that keeps everything, as they are. */
@@ -96,13 +96,15 @@ struct qd_model *qd_rewrite(
     bool *stays = qd_alloc((size_t)g->nchannels, sizeof(*stays), err);
     struct qd_cut cut = {.first = g->first, .stays = stays};
     struct qd_model *to = NULL;
+    struct qd_cfg *cfg;
 
     QD_ASSERT(g->graph == m->graph);
     if (!stays || check(g, dead, err) < 0)
         goto done;
     for (int i = 0; i < g->nchannels; i++)
         stays[i] = !dead[g->group[i]];
-    to = narrow(m, &cut, err);
+    cfg = narrow(m, &cut, err);
+    to = cfg ? qd_model_make(cfg, true, err) : NULL;
     if (to && slice(m, &cut, to, err) < 0) {
         qd_model_free(to);
         to = NULL;
@@ -110,4 +112,21 @@ struct qd_model *qd_rewrite(
 done:
     qd_free(stays);
     return to;
+}
+
+struct qd_cfg *qd_rewrite_cfg(
+    const struct qd_model *m, const struct qd_groups *g, const bool *dead, struct qd_error *err)
+{
+    bool *stays = qd_alloc((size_t)g->nchannels, sizeof(*stays), err);
+    struct qd_cut cut = {.first = g->first, .stays = stays};
+    struct qd_cfg *cfg = NULL;
+
+    QD_ASSERT(g->graph == m->graph);
+    if (stays && check(g, dead, err) == 0) {
+        for (int i = 0; i < g->nchannels; i++)
+            stays[i] = !dead[g->group[i]];
+        cfg = narrow(m, &cut, err);
+    }
+    qd_free(stays);
+    return cfg;
 }

@@ -17,6 +17,10 @@
 struct qd_model *qd_rewrite(const struct qd_model *m, const struct qd_groups *g, const bool *dead,
     struct qd_error *err) QD_MUSTCHECK;
 
+/* The cfg of the compact model alone: to see how large it would be. */
+struct qd_cfg *qd_rewrite_cfg(const struct qd_model *m, const struct qd_groups *g, const bool *dead,
+    struct qd_error *err) QD_MUSTCHECK;
+
 /*
  * Move the constants that dead channels still contribute into the layers that read them (spec
  * compression.md 2.3.1), and mask the parameters of the dead channels: their factors and biases

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the files of a training run share: recipe.c (what the cfg says), files.c (what it writes),
  * evaluate.c (scores), learner.c (one pass), train.c (the loop); trial.c makes steps without all
- * that, to measure them. */
+ * that, to measure them; statistics.c passes without a loss. */
 #ifndef QD_TRAIN_H
 #define QD_TRAIN_H
 
@@ -139,6 +139,15 @@ int qd_files_iteration(
     struct qd_train *t, const struct qd_train_row *row, struct qd_error *err) QD_MUSTCHECK;
 /* The warning for a file that could not be written; clears 'err'. */
 void qd_files_warn(struct qd_train *t, struct qd_error *err);
+
+/* ---- statistics.c ---- */
+
+/* How images are decoded that qd_statistics_gather() looks at: for qd_dataset_decode(), w, h 0: the
+ * model's. */
+struct qd_image_opts qd_statistics_decode(const struct qd_model *m, int w, int h);
+/* qd_train_statistics() from the images of a set that is open; o->data is not read. */
+int qd_statistics_gather(struct qd_model *m, struct qd_dataset *set,
+    const struct qd_statistics_opts *o, struct qd_error *err) QD_MUSTCHECK;
 
 /* ---- evaluate.c ---- */
 

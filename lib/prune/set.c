@@ -148,15 +148,19 @@ static int root_of(const int *root, int i)
     return i;
 }
 
-int qd_set_roots(int *root, const struct qd_groups *g, struct qd_error *err)
+int qd_set_roots_in(
+    int *root, const struct qd_groups *g, const struct qd_set *s, struct qd_error *err)
 {
     int *seen = qd_alloc((size_t)g->ngroups, sizeof(*seen), err); /* 1 + a layer of the group */
 
     if (!seen)
         return -1;
-    for (int i = 0; i < g->graph->nlayers; i++) {
-        root[i] = scaled(g, i) ? i : -1;
-        for (int c = 0; c < g->graph->layer[i].c && root[i] >= 0; c++) {
+    for (int i = 0; i < g->graph->nlayers; i++)
+        root[i] = -1;
+    for (int k = 0; k < s->n; k++) {
+        int i = s->layer[k];
+        root[i] = i;
+        for (int c = 0; c < g->graph->layer[i].c; c++) {
             int *other = &seen[qd_groups_of(g, i, c)];
             if (*other) {
                 int a = root_of(root, *other - 1), b = root_of(root, i);
@@ -170,4 +174,15 @@ int qd_set_roots(int *root, const struct qd_groups *g, struct qd_error *err)
             root[i] = root_of(root, i);
     qd_free(seen);
     return 0;
+}
+
+int qd_set_roots(int *root, const struct qd_groups *g, struct qd_error *err)
+{
+    struct qd_set s;
+    int ret = qd_set_scaled(&s, g, err);
+
+    if (ret == 0)
+        ret = qd_set_roots_in(root, g, &s, err);
+    qd_set_free(&s);
+    return ret;
 }

@@ -71,13 +71,14 @@ static const char *listed(const struct qd_set *s, const struct qd_set *all)
     return text;
 }
 
-/* Kind -1: all scaled layers. */
+/* Kind -1: all scaled layers; 3: by the last factor. */
 static struct qd_set get(const struct opened *o, int kind)
 {
     struct qd_error err = {0};
     struct qd_set s;
-    int ret = kind < 0 ? qd_set_scaled(&s, o->groups, &err)
-                       : qd_set_sparse(&s, o->groups, (enum qd_sparse)kind, &err);
+    int ret = kind < 0    ? qd_set_scaled(&s, o->groups, &err)
+              : kind == 3 ? qd_set_all(&s, o->groups, &err)
+                          : qd_set_sparse(&s, o->groups, (enum qd_sparse)kind, &err);
 
     OK(ret == 0, "set %d: %s", kind, err.msg);
     return s;
@@ -171,6 +172,8 @@ static void groups(void)
 }
 
 #define CONV(n) "[convolutional]\nbatch_normalize=1\nfilters=" #n "\nactivation=leaky\n"
+#define DW "[depthwise]\nbatch_normalize=1\n"
+#define RAW(n) "[convolutional]\nfilters=" #n "\nactivation=leaky\n"
 #define NET "[net]\nwidth=8\nheight=8\nchannels=3\n"
 #define END "[convolutional]\nfilters=2\nactivation=linear\n"
 
@@ -216,6 +219,119 @@ static void rules(void)
     }
 }
 
+/* "0 1": layers that are judged by others. */
+static const char *judged(const struct opened *o)
+{
+    static char text[64];
+    bool j[16] = {false};
+    int at = 0;
+
+    text[0] = 0;
+    qd_set_judged(o->groups, j);
+    for (int i = 0; i < o->graph->nlayers; i++)
+        if (j[i])
+            at += snprintf(text + at, sizeof(text) - (size_t)at, "%s%d", at ? " " : "", i);
+    return text;
+}
+
+static void judges(void)
+{
+    static const struct {
+        const char *what, *text, *want;
+    } list[] = {
+        {"a sum", NET RAW(4) CONV(4) "[shortcut]\nfrom=-2\n" END, ""},
+        {"a sum that is normalized", NET RAW(4) CONV(4) "[shortcut]\nfrom=-2\n[batchnorm]\n" END,
+            "1 2"},
+        {"a gate",
+            NET CONV(4) DW "[avgpool]\n" RAW(2) RAW(4) "[scale_channels]\nfrom=1\n" CONV(4) END,
+            "0 4"},
+        {"a product of two", NET RAW(4) RAW(4) "[sam]\nfrom=-2\n" END, "1"},
+    };
+
+    for (size_t i = 0; i < QD_LEN(list); i++) {
+        struct opened o = small(list[i].text);
+        IS_STR(judged(&o), list[i].want, "%s", list[i].what);
+        shut(&o);
+    }
+}
+
+static int count(const struct opened *o, const char *section)
+{
+    int n = 0;
+
+    for (int i = 0; i < o->graph->nlayers; i++)
+        n += strcmp(o->graph->layer[i].type->section, section) == 0;
+    return n;
+}
+
+/* A layer is of the set that prunes everything, its channels count once. */
+static void last_factors(void)
+{
+    static const struct {
+        const char *what, *text, *want;
+    } list[] = {
+        {"depthwise", NET CONV(4) CONV(8) DW CONV(4) "[shortcut]\nfrom=-4\n" END, "0 2 3"},
+        {"two of them", NET CONV(8) DW DW CONV(4) END, "2 3"},
+        {"behind a pool", NET CONV(4) "[maxpool]\nsize=2\n" DW CONV(4) END, "2 3"},
+        {"squeeze-excite", NET CONV(8) DW "[se]\n" CONV(4) END, "1 3"},
+        {"squeeze-excite in front", NET CONV(8) "[se]\n" DW CONV(4) END, "2 3"},
+        {"no batch normalization", NET CONV(8) "[depthwise]\n" CONV(4) END, "0 2"},
+        {"read before it, too", NET CONV(8) DW "[route]\nlayers=-1,-2\n" CONV(4) END, "0 1 3"},
+        {"batch normalization of a sum",
+            NET "[convolutional]\nfilters=4\n" CONV(4) "[shortcut]\nfrom=-2\n[batchnorm]\n" END,
+            "3"},
+        {"and of a sum that goes on",
+            NET "[convolutional]\nfilters=4\n" CONV(4) "[shortcut]\nfrom=-2\n[batchnorm]\n" CONV(
+                4) "[shortcut]\nfrom=-3\n" END,
+            "1 3 4"},
+        {"groups of a route",
+            NET CONV(8) "[route]\nlayers=-1\ngroups=2\ngroup_id=1\n" DW
+                        "[route]\nlayers=0,-1\n" END,
+            "0 2"},
+        {"a pyramid, enlarged",
+            NET CONV(4) "[maxpool]\nsize=3\nstride=1\n[route]\nlayers=-1,-2\n[upsample]\n" END,
+            "0"},
+        {"shared parameters, with which channels are mixed",
+            NET CONV(3) CONV(3) "[convolutional]\nbatch_normalize=1\nfilters=3\nactivation="
+                                "leaky\nshare_index=-1\n" DW CONV(3) END,
+            "0 1 3 4"},
+        {"inputs go through", NET DW CONV(4) END, "1"},
+    };
+    static const struct {
+        const char *name;
+        int n, channels;
+    } whole[] = {{"yolov3", 72, 26304}, {"yolov3-spp", 73, 26816}, {"yolov4", 107, 33152},
+        {"yolov4-tiny", 19, 3104}, {"yolov2", 21, 10272}};
+
+    for (size_t i = 0; i < QD_LEN(list); i++) {
+        struct opened o = small(list[i].text);
+        struct qd_set s = get(&o, 3);
+        IS_STR(listed(&s, NULL), list[i].want, "%s", list[i].what);
+        qd_set_free(&s);
+        shut(&o);
+    }
+    for (size_t i = 0; i < QD_LEN(whole); i++) {
+        struct opened o = shipped(whole[i].name);
+        struct qd_set s = get(&o, 3);
+        OK(s.n == whole[i].n && (int)s.channels == whole[i].channels,
+            "%s: %d layers of %zu channels", whole[i].name, s.n, s.channels);
+        qd_set_free(&s);
+        shut(&o);
+    }
+    for (int i = 0; i < 2; i++) {
+        struct opened o = shipped(i ? "yolov3-mobilenet" : "yolov3-tiny-mobilenet-small");
+        struct qd_set s = get(&o, 3), scaled = get(&o, -1);
+        OK(s.n == scaled.n, "as many layers as make channels: %d of %d", s.n, scaled.n);
+        int dw = 0;
+        for (int k = 0; k < s.n; k++)
+            dw += strcmp(o.graph->layer[s.layer[k]].type->section, "depthwise") == 0;
+        OK(dw && dw == count(&o, "depthwise"), "%d depthwise convolutions", dw);
+        qd_set_free(&s);
+        qd_set_free(&scaled);
+        shut(&o);
+    }
+}
+
 static void memory(void)
 {
     struct opened o = small(NET CONV(2) CONV(2) "[shortcut]\nfrom=-2\n" END);
@@ -244,6 +360,8 @@ int main(void)
     tables();
     groups();
     rules();
+    last_factors();
+    judges();
     memory();
     return tap_done();
 }

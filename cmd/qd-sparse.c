@@ -12,8 +12,9 @@
 static int kind = 1, schedule = QD_SPARSITY_LOCAL;
 
 /* The words of -P, twice as many as there are kinds: numbers, then names. */
-#define KINDS "0|1|2|normal|shortcut|layer"
-static const enum qd_sparse kinds[] = {QD_SPARSE_NORMAL, QD_SPARSE_SHORTCUT, QD_SPARSE_LAYER};
+#define KINDS "0|1|2|3|normal|shortcut|layer|all"
+static const enum qd_sparse kinds[] = {
+    QD_SPARSE_NORMAL, QD_SPARSE_SHORTCUT, QD_SPARSE_LAYER, QD_SPARSE_ALL};
 enum { NKINDS = sizeof(kinds) / sizeof(*kinds) };
 
 #define SPARSITY cmd_train_opts.to.sparsity

@@ -737,7 +737,7 @@ enum qd_sparse {
     QD_SPARSE_SHORTCUT, /* and those whose channels are added to others' */
     QD_SPARSE_LAYER,    /* layers that end the branch of a sum, which can go as a whole */
     QD_SPARSE_ALL       /* SHORTCUT, and those that feed pyramids, grouped routes, [upsample] and
-                           depthwise convolutions */
+                           depthwise convolutions: there the factors of the convolution count */
 };
 /* Layers, ascending. */
 struct qd_set {

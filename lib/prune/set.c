@@ -88,15 +88,14 @@ static void add_branches(struct qd_set *s, const struct qd_groups *g, bool *ends
 int qd_set_sparse(
     struct qd_set *s, const struct qd_groups *g, enum qd_sparse kind, struct qd_error *err)
 {
-    int bad = TWICE | WEIGHED | ENLARGED;
+    int bad = TWICE | WEIGHED | ENLARGED | (kind == QD_SPARSE_NORMAL ? JOINED : 0);
     size_t n = (size_t)(kind == QD_SPARSE_LAYER ? g->graph->nlayers : g->ngroups);
-    bool *out = qd_alloc(n, sizeof(*out), err);
+    bool *out;
 
     if (kind == QD_SPARSE_ALL)
-        bad = 0;
-    else if (kind == QD_SPARSE_NORMAL)
-        bad |= JOINED;
+        return qd_set_all(s, g, err);
     *s = (struct qd_set){0};
+    out = qd_alloc(n, sizeof(*out), err);
     if (!out || start(s, g, err) < 0) {
         qd_free(out);
         return -1;

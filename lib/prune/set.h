@@ -17,8 +17,7 @@ int qd_set_scaled(struct qd_set *s, const struct qd_groups *g, struct qd_error *
  *     convolution whose parameters are shared),
  *   - is enlarged (it feeds [upsample]);
  * for NORMAL also none whose group has another maker, a scaled layer or not.  For LAYER the scaled
- * layers that are source 0 of a layer that adds.  For ALL the scaled layers that have a channel
- * that can go.
+ * layers that are source 0 of a layer that adds.  For ALL qd_set_all().
  */
 int qd_set_sparse(struct qd_set *s, const struct qd_groups *g, enum qd_sparse kind,
     struct qd_error *err) QD_MUSTCHECK;

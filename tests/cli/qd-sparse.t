@@ -61,6 +61,10 @@ same_bytes two.state three.state 'is the same'
 stderr_is '' '-q says nothing'
 status 0 'layer' sparse four -P 2 -n 2
 ok 'the end of a branch' test "$(layers four)" = 2
+status 0 'all' sh -c 'sed "/shortcut/,/linear/d" res.cfg | awk "/^\[conv/ && ++n == 3 {
+    print \"[depthwise]\"; next } n != 3 || !/^filters/" >dw.cfg
+    qd-sparse -c dw.cfg -d toy/toy.data -o five -E 8 -P all -n 2'
+ok 'a depthwise convolution instead of what feeds it' test "$(layers five)" = 0,2,3
 status 1 'no sums' sh -c 'sed "/shortcut/,/linear/d" res.cfg >chain.cfg
     qd-sparse -c chain.cfg -d toy/toy.data -o x -P layer'
 stderr_is 'qd-sparse: no layer with batch normalization ends the branch of a [shortcut]: -P layer has nothing to work on (try -P shortcut)'
@@ -103,7 +107,7 @@ stderr_has 'all 16 iterations were done before'
 ok 'says no more than at its end' test "$(grep -c '^qd-sparse: epoch' "$ERR")" -eq 0
 
 # Misuse.
-status 2 'no such kind' sparse x -P 3
+status 2 'no such kind' sparse x -P 4
 status 2 'no such schedule' sparse x -T never
 status 2 'a negative strength' sparse x -s -1
 status 2 'more than all' sparse x -G 1.1

@@ -71,14 +71,13 @@ static const char *listed(const struct qd_set *s, const struct qd_set *all)
     return text;
 }
 
-/* Kind -1: all scaled layers; 3: by the last factor. */
+/* Kind -1: all scaled layers. */
 static struct qd_set get(const struct opened *o, int kind)
 {
     struct qd_error err = {0};
     struct qd_set s;
-    int ret = kind < 0    ? qd_set_scaled(&s, o->groups, &err)
-              : kind == 3 ? qd_set_all(&s, o->groups, &err)
-                          : qd_set_sparse(&s, o->groups, (enum qd_sparse)kind, &err);
+    int ret = kind < 0 ? qd_set_scaled(&s, o->groups, &err)
+                       : qd_set_sparse(&s, o->groups, (enum qd_sparse)kind, &err);
 
     OK(ret == 0, "set %d: %s", kind, err.msg);
     return s;
@@ -305,14 +304,14 @@ static void last_factors(void)
 
     for (size_t i = 0; i < QD_LEN(list); i++) {
         struct opened o = small(list[i].text);
-        struct qd_set s = get(&o, 3);
+        struct qd_set s = get(&o, QD_SPARSE_ALL);
         IS_STR(listed(&s, NULL), list[i].want, "%s", list[i].what);
         qd_set_free(&s);
         shut(&o);
     }
     for (size_t i = 0; i < QD_LEN(whole); i++) {
         struct opened o = shipped(whole[i].name);
-        struct qd_set s = get(&o, 3);
+        struct qd_set s = get(&o, QD_SPARSE_ALL);
         OK(s.n == whole[i].n && (int)s.channels == whole[i].channels,
             "%s: %d layers of %zu channels", whole[i].name, s.n, s.channels);
         qd_set_free(&s);
@@ -320,7 +319,7 @@ static void last_factors(void)
     }
     for (int i = 0; i < 2; i++) {
         struct opened o = shipped(i ? "yolov3-mobilenet" : "yolov3-tiny-mobilenet-small");
-        struct qd_set s = get(&o, 3), scaled = get(&o, -1);
+        struct qd_set s = get(&o, QD_SPARSE_ALL), scaled = get(&o, -1);
         OK(s.n == scaled.n, "as many layers as make channels: %d of %d", s.n, scaled.n);
         int dw = 0;
         for (int k = 0; k < s.n; k++)
@@ -338,7 +337,7 @@ static void memory(void)
     struct qd_set s;
     int root[4];
 
-    for (int kind = 0; kind < 3; kind++)
+    for (int kind = 0; kind <= QD_SPARSE_ALL; kind++)
         for (int n = 1; n <= 2; n++) {
             struct qd_error err = {0};
             qd_alloc_fail_at(n);

@@ -33,7 +33,7 @@ static int read_scores(struct qd_choice *c, struct qd_error *err)
 {
     for (int k = 0; k < c->set.n; k++) {
         const struct qd_layer *l = &c->model->graph->layer[c->set.layer[k]];
-        const float *scale = c->model->params + qd_layer_find_param(l, "scales")->offset;
+        const float *scale = c->model->params + qd_set_factors(l)->offset;
         for (int i = 0; i < l->c; i++) {
             if (!isfinite(scale[i]))
                 return qd_error_set(err, QD_EDIVERGED,
@@ -66,8 +66,10 @@ int qd_choice_open(
         !(c->dead = qd_alloc(ngroups, sizeof(*c->dead), err)) ||
         !(c->order = qd_alloc((size_t)most, sizeof(*c->order), err)) ||
         !(c->raised = qd_alloc((size_t)m->graph->nlayers, sizeof(*c->raised), err)) ||
+        !(c->judged = qd_alloc((size_t)m->graph->nlayers, sizeof(*c->judged), err)) ||
         read_scores(c, err) < 0)
         goto fail;
+    qd_set_judged(c->groups, c->judged);
     memset(c->vote, true, nchannels);
     memcpy(c->stays, c->groups->why, ngroups * sizeof(*c->stays));
     return 0;
@@ -86,6 +88,7 @@ void qd_choice_close(struct qd_choice *c)
     qd_free(c->dead);
     qd_free(c->order);
     qd_free(c->raised);
+    qd_free(c->judged);
     *c = (struct qd_choice){0};
 }
 
@@ -167,7 +170,7 @@ int qd_choice_vote(struct qd_choice *c, const struct qd_cutoff *t, struct qd_err
     float *v = NULL;
     int ret = -1;
 
-    if (!counts || qd_set_roots(root, c->groups, err) < 0)
+    if (!counts || qd_set_roots_in(root, c->groups, &c->set, err) < 0)
         goto done;
     size_t n = population(c, t, root, counts), at = 0;
     if (!n) {
@@ -301,10 +304,10 @@ static struct poll ask(const struct qd_choice *c, const int *kept, int group)
 
     for (int i = g->begin[group]; i < g->begin[group + 1]; i++) {
         int ch = g->member[i], layer = g->owner[ch];
-        if (layer < 0 || !g->makes[layer])
+        if (layer < 0)
             continue;
         if (kept[layer] < 0) {
-            if (!p.blocks)
+            if (!p.blocks && g->makes[layer] && !c->judged[layer])
                 p.blocks = "a layer that it is tied to keeps its channels";
             continue;
         }

@@ -21,6 +21,7 @@ struct qd_choice {
     bool *dead;               /* [ngroups] the result */
     struct qd_worth *order;   /* scratch, a layer's channels */
     bool *raised;             /* [nlayers] keeps more than the threshold says */
+    bool *judged;             /* [nlayers] as qd_set_judged() says */
     size_t factors;           /* that the threshold was found in */
     float percent, limit, threshold; /* as in struct qd_pruned */
     int blocked;

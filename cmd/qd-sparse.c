@@ -95,9 +95,9 @@ static void end(struct qd_train *t)
 
     if (!qd_train_sparsity(t, &s) || !s.separated)
         return;
-    cmd_say("the factors have separated: %.1f %% of %zu are below .01 and can go at little cost; "
-            "from %.1f %% on a layer would be empty",
-        100 * s.below_01, s.channels, 100 * s.safe);
+    cmd_say("the factors have separated: %.1f %% of %zu are below .01 and can go at little cost%s",
+        100 * s.below_01, s.channels,
+        s.safe < s.below_01 ? ", where a rule keeps channels of layers that would be empty" : "");
 }
 
 int main(int argc, char *argv[])

@@ -575,8 +575,9 @@ struct qd_sparsity_stats {
     size_t channels;
     float quantile[QD_SPARSITY_QUANTILES]; /* of |gamma|: 10 % ... 90 % */
     float max;
-    double below_01, below_001; /* shares of |gamma| < .01, < .001 */
-    bool separated;             /* enough are below .01 for a cut to be more than chance */
+    double below_01, below_001, below_05; /* shares of |gamma| < .01, < .001, < .05 */
+    bool separated; /* a tenth is below .01, and between that and .05 at most half as many: a cut
+                       there is more than chance */
     double safe; /* the highest share to prune that leaves each layer a channel: (index of the least
                     maximum of a layer) / n (spec compression.md 2.2) */
     size_t bin[QD_SPARSITY_BINS]; /* counts of steps of 1/16; the last has all above, too */

@@ -214,9 +214,11 @@ static int open_gammas(struct qd_train *t, struct qd_error *err)
 static void warn_gammas(const struct qd_sparsity_stats *s)
 {
     if (!s->separated)
-        qd_warn("the factors have not separated: %.1f %% are below .01, the median is %.3f; to "
-                "prune this net is to cut at random: train longer, or with a larger rate or s",
-            100 * s->below_01, (double)s->quantile[QD_SPARSITY_QUANTILES / 2]);
+        qd_warn("the factors have not separated: %.1f %% are below .01, %.1f %% between that and "
+                ".05, the median is %.3f; to prune this net is to cut at random: train longer, or "
+                "with a larger rate or s",
+            100 * s->below_01, 100 * (s->below_05 - s->below_01),
+            (double)s->quantile[QD_SPARSITY_QUANTILES / 2]);
 }
 
 static int put_gammas(struct qd_train *t, struct qd_error *err)

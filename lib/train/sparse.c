@@ -10,9 +10,6 @@
 
 #include "base/error.h"
 
-/* The share of factors below .01 from which on they count as separated from the rest. */
-#define SEPARATED .1
-
 /* ---- beginning and end ----------------------------------------------------------------------- */
 
 static bool share(float x)
@@ -212,9 +209,11 @@ void qd_sparsity_stats(struct qd_sparsity *s, const float *params, struct qd_spa
     for (int i = 0; i < QD_SPARSITY_QUANTILES; i++)
         stats->quantile[i] = s->sorted[s->channels * (size_t)(i + 1) / (QD_SPARSITY_QUANTILES + 1)];
     stats->max = s->sorted[s->channels - 1];
-    stats->below_01 = (double)count_below(s, .01f) / n;
+    size_t below_01 = count_below(s, .01f), below_05 = count_below(s, .05f);
     stats->below_001 = (double)count_below(s, .001f) / n;
-    stats->separated = stats->below_01 >= SEPARATED;
+    stats->below_01 = (double)below_01 / n;
+    stats->below_05 = (double)below_05 / n;
+    stats->separated = 10 * below_01 >= s->channels && 2 * (below_05 - below_01) <= below_01;
     stats->safe = (double)count_below(s, high) / n;
 }
 

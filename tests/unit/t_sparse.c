@@ -205,6 +205,14 @@ static void stats(void)
     qd_sparsity_stats(s, m->params, &st);
     NEAR(st.below_01, 2. / 7, 1e-9, 0, "below .01");
     NEAR(st.below_001, 1. / 7, 1e-9, 0, "below .001");
+    OK(st.separated, "two of seven, and none near them: separated");
+    scales(m->params, m, 0)[0] = .03f;
+    qd_sparsity_stats(s, m->params, &st);
+    NEAR(st.below_05, 3. / 7, 1e-9, 0, "below .05");
+    OK(st.separated, "one near them");
+    scales(m->params, m, 1)[0] = .04f;
+    qd_sparsity_stats(s, m->params, &st);
+    OK(!st.separated, "two near them");
     OK(!qd_sparsity_epoch_ends(s, 9) && qd_sparsity_epoch_ends(s, 10), "the end of an epoch");
     qd_sparsity_free(s);
     qd_model_free(m);

@@ -241,14 +241,39 @@ static size_t own_tail(const char *s, size_t len)
     return len;
 }
 
+/*
+ * How much of the text above a header stays when its section goes: what comes before the comments
+ * right above it.  'below': the text begins right below the predecessor's last key, whose comments
+ * are those that follow without a blank line.
+ */
+static size_t others_head(const char *s, size_t len, bool below)
+{
+    size_t from = len;
+
+    while (from) {
+        size_t start = from - 1, k;
+        while (start && s[start - 1] != '\n')
+            start--;
+        for (k = start; k < from && qd_cfg_blank(s[k]);)
+            k++;
+        if (k == from || (s[k] != '#' && s[k] != ';'))
+            return from;
+        from = start;
+    }
+    return below ? len : 0;
+}
+
 int qd_cfg_remove(struct qd_cfg *cfg, int section, struct qd_error *err)
 {
     if (section < 1 || section >= cfg->nsec)
         return qd_error_set(err, QD_EARG, "%s: section %d cannot be removed, layers are 1 to %d",
             cfg->name, section, cfg->nsec - 1);
     struct qd_cfg_line *head = cfg->sec[section].head, *before = cfg->sec[section - 1].head;
-    while (before->next != head)
-        before = before->next;
+    bool below = true;
+    for (; before->next != head; before = before->next)
+        below = before->kind != QD_CFG_OTHER;
+    if (before->kind == QD_CFG_OTHER)
+        before->len = others_head(before->text, before->len, below);
     struct qd_cfg_line *rest = head->next; /* what follows the last pair */
     for (struct qd_cfg_line *l = rest; l && l->kind != QD_CFG_HEADER; l = l->next)
         if (l->kind == QD_CFG_PAIR)

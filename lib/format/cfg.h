@@ -29,8 +29,10 @@ const char *qd_cfg_get(const struct qd_cfg *cfg, int section, const char *key);
 /* Set or add a key; comments and the place of an existing line are kept. */
 int qd_cfg_set(struct qd_cfg *cfg, int section, const char *key, const char *value,
     struct qd_error *err) QD_MUSTCHECK;
-/* Remove a layer section with its lines.  Comments before it stay with their predecessor; so do
- * those after a blank line behind its last key, which speak about the section that follows. */
+/* Remove a layer section with its lines, and with the comments right above its header, unless they
+ * are right below the predecessor's last key.  Other comments before it stay with the predecessor;
+ * so do those after a blank line behind its last key, which speak about the section that follows.
+ */
 int qd_cfg_remove(struct qd_cfg *cfg, int section, struct qd_error *err) QD_MUSTCHECK;
 /* The document as text, appended to 'b'. */
 void qd_cfg_print(const struct qd_cfg *cfg, struct qd_buf *b);
@@ -43,9 +45,12 @@ enum qd_key_type {
     QD_KEY_WORD,   /* one of 'choices' when that is not NULL */
     QD_KEY_INTS,   /* comma-separated */
     QD_KEY_FLOATS, /* comma-separated */
+    QD_KEY_LAYER,  /* an INT that names a layer; negative: counted back from this one */
+    QD_KEY_LAYERS, /* INTS that name layers */
     QD_KEY_TEXT,   /* free text */
     QD_KEY_NOTED,  /* a key of some darknet that changes nothing here: accepted, with a note */
-    QD_KEY_REFUSED /* a key that would give another network than ours: QD_EUNSUP unless 0 */
+    QD_KEY_NOTED_LAYERS, /* a noted key that names layers */
+    QD_KEY_REFUSED       /* a key that would give another network than ours: QD_EUNSUP unless 0 */
 };
 
 /* One key that a section may have.  The tables drive parsing, diagnostics and qd-cfg(5). */
@@ -76,6 +81,8 @@ struct qd_keys {
 
 struct qd_keys qd_keys_open(const struct qd_cfg *cfg, int section, const struct qd_cfg_key *table,
     const struct qd_cfg_key *common, struct qd_error *err);
+/* The table entry of a key, or NULL. */
+const struct qd_cfg_key *qd_key_find(const struct qd_keys *k, const char *name);
 bool qd_key_given(const struct qd_keys *k, const char *name);
 int qd_key_int(struct qd_keys *k, const char *name);
 float qd_key_float(struct qd_keys *k, const char *name);

@@ -35,7 +35,7 @@ static const struct qd_cfg_key *find_in(const struct qd_cfg_key *table, const ch
     return NULL;
 }
 
-static const struct qd_cfg_key *find(const struct qd_keys *k, const char *name)
+const struct qd_cfg_key *qd_key_find(const struct qd_keys *k, const char *name)
 {
     const struct qd_cfg_key *key = find_in(k->table, name);
 
@@ -45,7 +45,7 @@ static const struct qd_cfg_key *find(const struct qd_keys *k, const char *name)
 /* The table entry of a key that our own code asks for. */
 static const struct qd_cfg_key *known(const struct qd_keys *k, const char *name)
 {
-    const struct qd_cfg_key *key = find(k, name);
+    const struct qd_cfg_key *key = qd_key_find(k, name);
 
     QD_ASSERT(key != NULL);
     return key;
@@ -138,9 +138,15 @@ static bool all_digits(const char *s, size_t len)
     return true;
 }
 
+static bool is_list(const struct qd_cfg_key *key)
+{
+    return key->type == QD_KEY_INTS || key->type == QD_KEY_FLOATS || key->type == QD_KEY_LAYERS;
+}
+
 static bool is_integer(const struct qd_cfg_key *key)
 {
-    return key->type == QD_KEY_INT || key->type == QD_KEY_INTS;
+    return key->type == QD_KEY_INT || key->type == QD_KEY_INTS || key->type == QD_KEY_LAYER ||
+           key->type == QD_KEY_LAYERS;
 }
 
 static bool parse_number(const struct qd_cfg_key *key, const char *s, size_t len, double *x)
@@ -350,12 +356,12 @@ static bool harmless(const struct qd_cfg_key *key, const char *value)
 /* Hold a value against the table, whether or not anyone will ask for it. */
 static void check_value(struct qd_keys *k, const struct qd_cfg_key *key)
 {
-    if (key->type == QD_KEY_INT || key->type == QD_KEY_FLOAT)
+    if (is_list(key))
+        (void)list(k, key->name, NULL, NULL, INT_MAX);
+    else if (is_integer(key) || key->type == QD_KEY_FLOAT)
         (void)scalar(k, key->name);
     else if (key->type == QD_KEY_WORD)
         (void)qd_key_word(k, key->name);
-    else if (key->type == QD_KEY_INTS || key->type == QD_KEY_FLOATS)
-        (void)list(k, key->name, NULL, NULL, INT_MAX);
 }
 
 int qd_keys_check(struct qd_keys *k)
@@ -364,13 +370,13 @@ int qd_keys_check(struct qd_keys *k)
     int strangers = 0;
 
     for (int i = 0; i < s->npairs; i++) {
-        const struct qd_cfg_key *key = find(k, s->pair[i].key);
+        const struct qd_cfg_key *key = qd_key_find(k, s->pair[i].key);
         if (!key) {
             if (strangers++ < UNKNOWN)
                 unknown(k, &s->pair[i]);
             continue;
         }
-        if (key->type == QD_KEY_NOTED)
+        if (key->type == QD_KEY_NOTED || key->type == QD_KEY_NOTED_LAYERS)
             qd_log(QD_LOG_NOTE, "%s:%d: '%s' in [%.60s] changes nothing here", qd_cfg_name(k->cfg),
                 qd_key_line(k, key->name), key->name, s->name);
         else if (key->type == QD_KEY_REFUSED && !harmless(key, s->pair[i].value) && !k->failed)

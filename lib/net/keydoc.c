@@ -12,8 +12,11 @@ static const char *type_name(enum qd_key_type t)
         [QD_KEY_WORD] = "word",
         [QD_KEY_INTS] = "ints",
         [QD_KEY_FLOATS] = "floats",
+        [QD_KEY_LAYER] = "int",
+        [QD_KEY_LAYERS] = "ints",
         [QD_KEY_TEXT] = "text",
         [QD_KEY_NOTED] = "noted",
+        [QD_KEY_NOTED_LAYERS] = "noted",
         [QD_KEY_REFUSED] = "refused",
     };
 

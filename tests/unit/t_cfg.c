@@ -320,9 +320,16 @@ static void removing(void)
     OK(qd_cfg_set(cfg, 0, "k", "1", NULL) == 0, "set in what is left");
     prints_as(cfg, "[net]\nk=1\n# one\n\n# of b\n\n", "a first key goes below the header");
     qd_cfg_free(cfg);
-    cfg = good("[net]\n[a]\n#1\n\n#2\n[b]\n#3\n\n#4\n[c]\n");
+    cfg = good("[net]\n[a]\n#1\n\n#2\n\n[b]\n#3\n\n#4\n\n[c]\n");
     OK(qd_cfg_remove(cfg, 2, NULL) == 0 && qd_cfg_remove(cfg, 1, NULL) == 0, "remove two");
-    prints_as(cfg, "[net]\n#2\n#4\n[c]\n", "what stayed once stays again");
+    prints_as(cfg, "[net]\n#2\n\n#4\n\n[c]\n", "what stayed once stays again");
+    qd_cfg_free(cfg);
+    cfg = good("[net]\na=1\n#of net\n[a]\nx=1\n\n# far\n\n ; near\n# nearest\n[b]\ny=2\n[c]\n");
+    OK(qd_cfg_remove(cfg, 2, NULL) == 0, "remove [b]");
+    prints_as(cfg, "[net]\na=1\n#of net\n[a]\nx=1\n\n# far\n\n[c]\n",
+        "comments right above go, those above a blank line stay");
+    OK(qd_cfg_remove(cfg, 1, NULL) == 0, "remove [a]");
+    prints_as(cfg, "[net]\na=1\n#of net\n# far\n\n[c]\n", "what is below a key is the key's");
     qd_cfg_free(cfg);
 }
 

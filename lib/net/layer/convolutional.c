@@ -23,8 +23,8 @@ static const struct qd_cfg_key keys[] = {
     QD_K_FLAG("batch_normalize", "0", "1: batch normalization before the activation"),
     QD_K_FLAG("cbn", "0", "1: batch normalization with statistics over several mini-batches"),
     QD_K_ACT("logistic"),
-    QD_K_INT("share_index", NULL, -65536, 65536,
-        "use the parameters of that layer (negative: counted back from this one)"),
+    QD_K_LAYER(
+        "share_index", "use the parameters of that layer (negative: counted back from this one)"),
     QD_K_INT("antialiasing", "0", 0, 2,
         "convolve with stride 1, then blur with the stride: 1 with 3x3, 2 with 2x2"),
     QD_K_INT("angle", "15", -360, 360, "angle of rotate"),

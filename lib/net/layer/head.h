@@ -47,9 +47,11 @@
             "training: objects of each class, to weigh rare classes more"),                        \
         QD_K_INT("show_details", "1", 0, 1, "training: what darknet prints"),                      \
         QD_K_NOTED("map", "training: file of class numbers"),                                      \
-        QD_K_NOTED("embedding_layer", "tracking"), QD_K_NOTED("track_history_size", "tracking"),   \
-        QD_K_NOTED("sim_thresh", "tracking"), QD_K_NOTED("dets_for_track", "tracking"),            \
-        QD_K_NOTED("dets_for_show", "tracking"), QD_K_NOTED("track_ciou_norm", "tracking")
+        QD_K_NOTED_LAYERS("embedding_layer", "tracking"),                                          \
+        QD_K_NOTED_LAYERS("from", "heads that another reader joins"),                              \
+        QD_K_NOTED("track_history_size", "tracking"), QD_K_NOTED("sim_thresh", "tracking"),        \
+        QD_K_NOTED("dets_for_track", "tracking"), QD_K_NOTED("dets_for_show", "tracking"),         \
+        QD_K_NOTED("track_ciou_norm", "tracking")
 
 /* Read the keys that [yolo] and [Gaussian_yolo] share, anchors included. */
 int qd_head_yolo(struct qd_layer *l, struct qd_keys *k, struct qd_yolo_head *v) QD_MUSTCHECK;

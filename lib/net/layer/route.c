@@ -7,7 +7,7 @@
 #include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
-    QD_K_INTS("layers", -65536, 65536, "layers to take (negative: counted back from this one)"),
+    QD_K_LAYERS("layers", "layers to take (negative: counted back from this one)"),
     QD_K_INT("groups", "1", 1, 65536, "groups into which the channels of each layer are cut"),
     QD_K_INT("group_id", "0", 0, 65535, "the group that is taken, from 0"),
     QD_K_NOTED("stream", "scheduling on a GPU"),

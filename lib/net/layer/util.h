@@ -29,6 +29,19 @@
     {                                                                                              \
         n, QD_KEY_INTS, NULL, lo, hi, NULL, h                                                      \
     }
+/* Keys that name layers: pruning renumbers them. */
+#define QD_K_LAYER(n, h)                                                                           \
+    {                                                                                              \
+        n, QD_KEY_LAYER, NULL, -65536, 65536, NULL, h                                              \
+    }
+#define QD_K_LAYERS(n, h)                                                                          \
+    {                                                                                              \
+        n, QD_KEY_LAYERS, NULL, -65536, 65536, NULL, h                                             \
+    }
+#define QD_K_NOTED_LAYERS(n, h)                                                                    \
+    {                                                                                              \
+        n, QD_KEY_NOTED_LAYERS, NULL, 0, 0, NULL, h                                                \
+    }
 #define QD_K_FLOATS(n, lo, hi, h)                                                                  \
     {                                                                                              \
         n, QD_KEY_FLOATS, NULL, lo, hi, NULL, h                                                    \

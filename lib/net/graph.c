@@ -227,3 +227,12 @@ void qd_graph_free(struct qd_graph *g)
     qd_arena_free(&g->arena);
     qd_free(g);
 }
+
+bool qd_graph_unread(const struct qd_graph *g, int layer)
+{
+    for (int i = layer + 1; i < g->nlayers; i++)
+        for (int k = 0; k < g->layer[i].nin; k++)
+            if (g->layer[i].in[k] == layer)
+                return false;
+    return true;
+}

@@ -24,5 +24,7 @@ struct qd_graph {
 struct qd_graph *qd_graph_new(
     const struct qd_cfg *cfg, int h, int w, bool quiet, struct qd_error *err) QD_MUSTCHECK;
 void qd_graph_free(struct qd_graph *g);
+/* Whether no layer reads the output of 'layer'. */
+bool qd_graph_unread(const struct qd_graph *g, int layer);
 
 #endif

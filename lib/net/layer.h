@@ -173,12 +173,14 @@ struct qd_cut {
 /*
  * Moving the constants of dead channels into the layers that read them.  A dead channel is one that
  * the cut takes out; its own factor (or weights) counts as 0, so that it has one value everywhere.
+ * A living channel can have lost a constant, its shift, because a dead one is added to it.
  */
 struct qd_absorb {
     const struct qd_cut *cut;
     const float *from; /* the model's block as it was */
     float *to;         /* a copy, which is changed */
-    float *value;      /* of dead channels, numbered as in the cut; 0 for the others */
+    float *value;      /* numbered as in the cut; of dead channels what they are, of living ones
+                          what they were more than they will be */
 };
 
 struct qd_layer_type {
@@ -212,15 +214,19 @@ struct qd_layer_type {
     void (*slice)(const struct qd_layer *l, const struct qd_layer *less, const struct qd_cut *cut,
         const float *from, float *to);
     /*
-     * Values of the dead channels of the sources are known: set those of the output, in 'to' take
-     * them up in what they add to living channels, and mask the parameters of dead ones.  Exact
-     * but where windows reach into the zeros around the input.  QD_EUNSUP where it is not
-     * possible.  NULL: dead channels have the values of those of the sources that they are tied to.
+     * Values of the dead channels of the sources and shifts of the living ones are known: set those
+     * of the output, in 'to' take them up in what they add to living channels, and mask the
+     * parameters of dead ones.  Exact but where windows reach into the zeros around the input.
+     * QD_EUNSUP where it is not possible.  NULL: channels have the values and shifts of those of
+     * the sources that they are tied to; the others and those that are kept have no shift.
      */
     int (*constant)(const struct qd_layer *l, const struct qd_absorb *a, struct qd_error *err);
     /* The output is a sum of the sources, with or without factors and an activation: source 0 ends
      * a branch without which the others are left. */
     bool adds;
+    /* With 'adds': why the output is not source 1 as it is when source 0 is 0 everywhere (static);
+     * NULL: it is. */
+    const char *(*bypass)(const struct qd_layer *l);
     /* Multiply-adds per image; NULL: 0. */
     uint64_t (*macs)(const struct qd_layer *l);
     /* Memory for a batch of n; NULL: none. */

@@ -72,13 +72,16 @@ int qd_set_scaled(struct qd_set *s, const struct qd_groups *g, struct qd_error *
     return 0;
 }
 
-/* The scaled layers that end a branch. */
+/* The scaled layers that end a branch, also behind layers that pass on what is before them. */
 static void add_branches(struct qd_set *s, const struct qd_groups *g, bool *ends)
 {
     for (int i = 0; i < g->graph->nlayers; i++) {
-        const struct qd_layer *l = &g->graph->layer[i];
-        if (l->type->adds && l->in[0] >= 0)
-            ends[l->in[0]] = true;
+        int at = g->graph->layer[i].type->adds ? g->graph->layer[i].in[0] : -1;
+        while (at > 0 && g->graph->layer[at].place == QD_PLACE_ALIAS &&
+               g->graph->layer[at].in[0] == at - 1)
+            at--;
+        if (at >= 0)
+            ends[at] = true;
     }
     for (int i = 0; i < g->graph->nlayers; i++)
         if (ends[i] && scaled(g, i))

@@ -17,7 +17,8 @@ int qd_set_scaled(struct qd_set *s, const struct qd_groups *g, struct qd_error *
  *     convolution whose parameters are shared),
  *   - is enlarged (it feeds [upsample]);
  * for NORMAL also none whose group has another maker, a scaled layer or not.  For LAYER the scaled
- * layers that are source 0 of a layer that adds.  For ALL qd_set_all().
+ * layers that are source 0 of a layer that adds, or are passed on to it as they are ([dropout]).
+ * For ALL qd_set_all().
  */
 int qd_set_sparse(struct qd_set *s, const struct qd_groups *g, enum qd_sparse kind,
     struct qd_error *err) QD_MUSTCHECK;

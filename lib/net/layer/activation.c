@@ -98,10 +98,11 @@ static int constant(const struct qd_layer *l, const struct qd_absorb *a, struct 
     const bool *out = qd_cut_of(a->cut, l->index);
     const float *slope = qd_layer_values(l, a->from, "slopes"), *in = qd_absorb_at(a, l->in[0]);
 
-    (void)err;
+    if (v->act != QD_LINEAR && qd_absorb_still(l, a, 0, err) < 0)
+        return -1;
     for (int c = 0; c < l->c; c++)
-        if (!out[c])
-            qd_absorb_at(a, l->index)[c] = qd_act_ref(v->act, in[c], slope ? slope[c] : 0);
+        qd_absorb_at(a, l->index)[c] =
+            out[c] ? in[c] : qd_act_ref(v->act, in[c], slope ? slope[c] : 0);
     return 0;
 }
 

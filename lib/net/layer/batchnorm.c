@@ -66,11 +66,15 @@ static int constant(const struct qd_layer *l, const struct qd_absorb *a, struct 
     const bool *out = qd_cut_of(a->cut, l->index);
     const struct qd_param *bias = qd_layer_find_param(l, "biases");
     const struct qd_param *scale = qd_layer_find_param(l, "scales");
+    const struct qd_param *mean = qd_layer_find_param(l, "rolling_mean");
+    const float *in = qd_absorb_at(a, l->in[0]);
 
     (void)err;
     for (size_t c = 0; c < (size_t)l->c; c++) {
-        if (out[c])
+        if (out[c]) {
+            a->to[mean->offset + c] -= in[c];
             continue;
+        }
         qd_absorb_at(a, l->index)[c] = a->from[bias->offset + c];
         a->to[bias->offset + c] = a->to[scale->offset + c] = 0;
     }

@@ -148,8 +148,7 @@ static int constant(const struct qd_layer *l, const struct qd_absorb *a, struct 
 
     (void)err;
     for (int c = 0; c < l->c; c++)
-        if (!out[c])
-            qd_absorb_at(a, l->index)[c] = v->adjust ? 2 * in[c] - 1 : in[c];
+        qd_absorb_at(a, l->index)[c] = v->adjust ? 2 * in[c] - (out[c] ? 0 : 1) : in[c];
     return 0;
 }
 

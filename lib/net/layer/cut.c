@@ -4,6 +4,7 @@
  */
 #include "net/layer/cut.h"
 
+#include "base/error.h"
 #include "net/graph.h"
 
 const bool *qd_cut_of(const struct qd_cut *cut, int layer)
@@ -57,4 +58,18 @@ void qd_slice_channels(const struct qd_layer *l, const struct qd_layer *less,
 float *qd_absorb_at(const struct qd_absorb *a, int layer)
 {
     return a->value + a->cut->first[layer + 1];
+}
+
+int qd_absorb_still(
+    const struct qd_layer *l, const struct qd_absorb *a, int source, struct qd_error *err)
+{
+    const bool *out = qd_cut_of(a->cut, l->index);
+    const float *in = qd_absorb_at(a, l->in[source]);
+
+    for (int c = 0; c < l->c; c++)
+        if (out[c] && in[c] != 0)
+            return qd_error_at(err, QD_EUNSUP, qd_cfg_name(l->graph->cfg), l->line,
+                "layer %d, [%s], cannot take up a constant that channel %d of layer %d has lost",
+                l->index, l->type->section, c, l->in[source]);
+    return 0;
 }

@@ -24,5 +24,9 @@ void qd_slice_channels(const struct qd_layer *l, const struct qd_layer *less,
 
 /* The values of a layer's channels. */
 float *qd_absorb_at(const struct qd_absorb *a, int layer);
+/* A fault when a channel that stays of a layer's output has a shift in a source (which has as many
+ * channels): it cannot be passed on by what is no sum. */
+int qd_absorb_still(
+    const struct qd_layer *l, const struct qd_absorb *a, int source, struct qd_error *err);
 
 #endif

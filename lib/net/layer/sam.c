@@ -7,7 +7,7 @@
 #include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
-    QD_K_INT("from", NULL, -65536, 65536, "the other factor"),
+    QD_K_LAYER("from", "the other factor"),
     QD_K_ACT("linear"),
     QD_KEY_END,
 };
@@ -97,7 +97,8 @@ static int constant(const struct qd_layer *l, const struct qd_absorb *a, struct 
     const bool *out = qd_cut_of(a->cut, l->index);
     const float *gate = qd_absorb_at(a, l->in[0]), *in = qd_absorb_at(a, l->in[1]);
 
-    (void)err;
+    if (qd_absorb_still(l, a, 0, err) < 0 || qd_absorb_still(l, a, 1, err) < 0)
+        return -1;
     for (int c = 0; c < l->c; c++)
         if (!out[c])
             qd_absorb_at(a, l->index)[c] = qd_act_ref(v->act, in[c] * gate[c], 0);

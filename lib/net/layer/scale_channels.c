@@ -9,7 +9,7 @@
 #include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
-    QD_K_INT("from", NULL, -65536, 65536, "the layer that is scaled"),
+    QD_K_LAYER("from", "the layer that is scaled"),
     QD_K_FLAG("scale_wh", "0", "1: the previous layer has a factor for each pixel"),
     QD_K_ACT("linear"),
     QD_KEY_END,
@@ -110,6 +110,13 @@ static int constant(const struct qd_layer *l, const struct qd_absorb *a, struct 
     const bool *out = qd_cut_of(a->cut, l->index);
     const float *gate = qd_absorb_at(a, l->in[0]), *in = qd_absorb_at(a, l->in[1]);
 
+    if (qd_absorb_still(l, a, 1, err) < 0 ||
+        (v->kind == QD_GATE_CHANNEL && qd_absorb_still(l, a, 0, err) < 0))
+        return -1;
+    if (v->kind == QD_GATE_PIXEL && *gate != 0)
+        return qd_error_at(err, QD_EUNSUP, qd_cfg_name(l->graph->cfg), l->line,
+            "layer %d, [scale_channels], cannot take up a constant that its factors have lost",
+            l->index);
     for (int c = 0; c < l->c; c++) {
         if (!out[c] && v->kind == QD_GATE_PIXEL && in[c] != 0)
             return qd_error_at(err, QD_EUNSUP, qd_cfg_name(l->graph->cfg), l->line,

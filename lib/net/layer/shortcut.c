@@ -7,11 +7,13 @@
  */
 #include <math.h>
 
+#include "base/error.h"
+#include "net/graph.h"
 #include "net/layer/cut.h"
 #include "net/layer/learn.h"
 
 static const struct qd_cfg_key keys[] = {
-    QD_K_INTS("from", -65536, 65536, "layers to add (negative: counted back from this one)"),
+    QD_K_LAYERS("from", "layers to add (negative: counted back from this one)"),
     QD_K_ACT("linear"),
     QD_K_WORD("weights_type", "none", "none per_feature per_layer per_channel",
         "trained weights: one a source (per_feature, per_layer) or one a source and channel"),
@@ -281,6 +283,7 @@ static void backward(struct qd_layer *l, const struct qd_train_pass *p)
     }
 }
 
+/* A shift goes through the sum, and no further where that is bent. */
 static int constant(const struct qd_layer *l, const struct qd_absorb *a, struct qd_error *err)
 {
     const struct shortcut *v = l->priv;
@@ -288,22 +291,37 @@ static int constant(const struct qd_layer *l, const struct qd_absorb *a, struct 
     const bool *out = qd_cut_of(a->cut, l->index);
     float w[MAX_SOURCES] = {v->alpha, v->beta};
 
-    (void)err;
     for (int c = 0; c < l->c; c++) {
         double sum = 0;
         for (int i = 0; weights && i < l->nin; i++)
             w[i] = weights[v->per_channel ? (size_t)i * (size_t)l->c + (size_t)c : (size_t)i];
         if (weights)
             normalize(w, w, l->nin, 1, v->softmax);
-        for (int i = 0; i < l->nin && !out[c]; i++) {
+        for (int i = 0; i < l->nin; i++) {
             const float *in = qd_absorb_at(a, l->in[i]);
             if (in + c < qd_absorb_at(a, l->in[i] + 1))
                 sum += (double)in[c] * (weights || v->factors ? (double)w[i] : 1);
         }
-        if (!out[c])
-            qd_absorb_at(a, l->index)[c] = qd_act_ref(v->act, (float)sum, 0);
+        if (out[c] && sum != 0 && v->act != QD_LINEAR)
+            return qd_error_at(err, QD_EUNSUP, qd_cfg_name(l->graph->cfg), l->line,
+                "layer %d, [shortcut], cannot pass on a constant that its sources have lost in "
+                "channel %d: its activation is not linear",
+                l->index, c);
+        qd_absorb_at(a, l->index)[c] = out[c] ? (float)sum : qd_act_ref(v->act, (float)sum, 0);
     }
     return 0;
+}
+
+static const char *bypass(const struct qd_layer *l)
+{
+    const struct shortcut *v = l->priv;
+
+    return l->nin != 2           ? "it adds more than one layer"
+           : !v->equal           ? "what it adds has another shape"
+           : v->act != QD_LINEAR ? "its activation is not linear"
+           : v->weighted         ? "its sources have weights"
+           : v->beta != 1        ? "its source has a factor"
+                                 : NULL;
 }
 
 const struct qd_layer_type qd_type_shortcut = {
@@ -316,6 +334,7 @@ const struct qd_layer_type qd_type_shortcut = {
     .slice = slice,
     .constant = constant,
     .adds = true,
+    .bypass = bypass,
     .need = need,
     .pack = pack,
     .forward = forward,

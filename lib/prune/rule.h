@@ -29,7 +29,8 @@ struct qd_rule {
 /* All rules: symbol, name. */
 /* clang-format off */
 #define QD_RULES(X)      \
-    X(normal, "normal")
+    X(normal, "normal")  \
+    X(layer, "layer")
 /* clang-format on */
 
 #define QD_RULE_EXTERN(symbol, name) extern const struct qd_rule qd_rule_##symbol;

@@ -766,7 +766,7 @@ struct qd_prune_range {
 struct qd_prune_opts {
     float percent;       /* share of the factors that lie below the threshold, 0 .. below 1; below
                             0: the rule's default */
-    int base;            /* regular: widths are multiples of it, or what they were; 0: 8 */
+    int base;            /* widths are multiples of it, or what they were; 0: any, regular: 8 */
     float layer_keep;    /* slim, group: least share of a layer that stays; below 0: .01 */
     enum qd_merge merge; /* slim, group */
     int min_channels;    /* least width of a layer, or what it was; 0: 1 */

@@ -13,9 +13,6 @@ static int settle(struct qd_prune_opts *o, const struct qd_rule *rule, struct qd
     o->percent = o->percent < 0 ? rule->percent : o->percent;
     o->layer_keep = o->layer_keep < 0 ? .01f : o->layer_keep;
     o->shortcuts = o->shortcuts < 0 ? 8 : o->shortcuts;
-    if (!(o->percent >= 0 && o->percent < 1))
-        return qd_error_set(
-            err, QD_EARG, "percent must be at least 0 and below 1, not %g", (double)o->percent);
     if (!(o->layer_keep <= 1))
         return qd_error_set(
             err, QD_EARG, "layer_keep must be at most 1, not %g", (double)o->layer_keep);

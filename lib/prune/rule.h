@@ -28,9 +28,12 @@ struct qd_rule {
 
 /* All rules: symbol, name. */
 /* clang-format off */
-#define QD_RULES(X)      \
-    X(normal, "normal")  \
-    X(layer, "layer")
+    X(normal, "normal")      \
+    X(regular, "regular")    \
+    X(shortcut, "shortcut")  \
+    X(slim, "slim")          \
+    X(layer, "layer")        \
+    X(group, "group")
 /* clang-format on */
 
 #define QD_RULE_EXTERN(symbol, name) extern const struct qd_rule qd_rule_##symbol;

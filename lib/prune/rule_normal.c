@@ -10,7 +10,7 @@
 static int choose(struct qd_choice *c, const struct qd_prune_opts *o, struct qd_error *err)
 {
     const struct qd_cutoff cutoff = {.last = INT_MAX, .percent = o->percent, .strict = o->strict};
-    const struct qd_widths widths = {.min_channels = o->min_channels};
+    const struct qd_widths widths = {.min_channels = o->min_channels, .base = o->base};
 
     if (qd_choice_vote(c, &cutoff, err) < 0)
         return -1;

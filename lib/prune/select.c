@@ -29,6 +29,7 @@ static int channel(const struct qd_choice *c, int layer, int i)
     return c->groups->first[layer + 1] + i;
 }
 
+/* What a channel is worth: the one place that says so. */
 static int read_scores(struct qd_choice *c, struct qd_error *err)
 {
     for (int k = 0; k < c->set.n; k++) {
@@ -125,26 +126,29 @@ static float largest(const struct qd_choice *c, int layer)
     return most;
 }
 
-/* Threshold and limit from the sorted factors 'v' of the layers that count. */
-static void find_threshold(
+/* Find the threshold in the sorted factors 'v' of the layers that count; the limit. */
+static float find_threshold(
     struct qd_choice *c, const struct qd_cutoff *t, const bool *counts, const float *v, size_t n)
 {
-    float high = HUGE_VALF;
-    size_t at = 0;
+    size_t index = (size_t)((double)n * qd_fraction(t->percent)), at = 0;
+    float high = HUGE_VALF, limit;
 
     for (int k = 0; k < c->set.n; k++)
         if (counts[k])
             high = fminf(high, largest(c, c->set.layer[k]));
     while (v[at] < high)
         at++;
-    c->factors = n;
+    limit = (float)((double)at / (double)n);
+    c->factors += n;
+    c->below += index;
     c->percent = t->percent;
-    c->threshold = v[(size_t)((double)n * qd_fraction(t->percent))];
-    c->limit = (float)((double)at / (double)n);
+    c->threshold = v[index];
+    c->limit = fminf(c->limit, limit);
+    return limit;
 }
 
-static int cast(
-    struct qd_choice *c, const struct qd_cutoff *t, const bool *counts, struct qd_error *err)
+static int cast(struct qd_choice *c, const struct qd_cutoff *t, const bool *counts, float limit,
+    struct qd_error *err)
 {
     for (int k = 0; k < c->set.n; k++) {
         int layer = c->set.layer[k], kept = 0;
@@ -157,7 +161,7 @@ static int cast(
         if (t->strict && counts[k] && !kept)
             return qd_error_set(err, QD_EARG,
                 "percent %g takes all channels of layer %d, the limit is %g", (double)t->percent,
-                layer, (double)c->limit);
+                layer, (double)limit);
     }
     return 0;
 }
@@ -170,6 +174,11 @@ int qd_choice_vote(struct qd_choice *c, const struct qd_cutoff *t, struct qd_err
     float *v = NULL;
     int ret = -1;
 
+    if (!(t->percent >= 0 && t->percent < 1)) {
+        qd_error_set(
+            err, QD_EARG, "percent must be at least 0 and below 1, not %g", (double)t->percent);
+        goto done;
+    }
     if (!counts || qd_set_roots_in(root, c->groups, &c->set, err) < 0)
         goto done;
     size_t n = population(c, t, root, counts), at = 0;
@@ -186,8 +195,8 @@ int qd_choice_vote(struct qd_choice *c, const struct qd_cutoff *t, struct qd_err
         at += (size_t)w;
     }
     qsort(v, n, sizeof(*v), ascending);
-    find_threshold(c, t, counts, v, n);
-    ret = t->percent > 0 ? cast(c, t, counts, err) : 0;
+    float limit = find_threshold(c, t, counts, v, n);
+    ret = t->percent > 0 ? cast(c, t, counts, limit, err) : 0;
 done:
     qd_free(root);
     qd_free(counts);

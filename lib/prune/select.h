@@ -22,7 +22,7 @@ struct qd_choice {
     struct qd_worth *order;   /* scratch, a layer's channels */
     bool *raised;             /* [nlayers] keeps more than the threshold says */
     bool *judged;             /* [nlayers] as qd_set_judged() says */
-    size_t factors;           /* that the threshold was found in */
+    size_t factors, below;    /* that thresholds were found in, and those before them */
     float percent, limit, threshold; /* as in struct qd_pruned */
     int blocked;
     const char *why;
@@ -36,7 +36,8 @@ void qd_choice_close(struct qd_choice *c);
 
 /*
  * Vote in layers first..last: of the n factors there, ascending, number trunc(n * percent) is the
- * threshold; those below go, and with 'above' those equal to it.  Percent 0 takes nothing.
+ * threshold; those below go, and with 'above' those equal to it.  Percent 0 takes nothing.  A
+ * percent that is not in 0 .. below 1, or no layer of the set there, is QD_EARG.
  */
 struct qd_cutoff {
     int first, last;

@@ -14,9 +14,9 @@ struct qd_worth {
     int c;
 };
 
-double qd_fraction(float f)
+size_t qd_share(size_t n, float f)
 {
-    return floor((double)f * 1e7 + .5) / 1e7;
+    return (size_t)((double)n * (double)f * (1 + 0x1p-23)); /* a float is that exact */
 }
 
 static int width(const struct qd_choice *c, int layer)
@@ -130,7 +130,7 @@ static float largest(const struct qd_choice *c, int layer)
 static float find_threshold(
     struct qd_choice *c, const struct qd_cutoff *t, const bool *counts, const float *v, size_t n)
 {
-    size_t index = (size_t)((double)n * qd_fraction(t->percent)), at = 0;
+    size_t index = QD_MIN(qd_share(n, t->percent), n - 1), at = 0;
     float high = HUGE_VALF, limit;
 
     for (int k = 0; k < c->set.n; k++)
@@ -225,7 +225,7 @@ static void sort_channels(struct qd_choice *c, int layer)
 /* The least width of a layer of the set by layer_keep. */
 static int floor_of(const struct qd_choice *c, int layer, const struct qd_widths *w)
 {
-    int n = width(c, layer), k = (int)((double)n * qd_fraction(w->layer_keep));
+    int n = width(c, layer), k = (int)qd_share((size_t)n, w->layer_keep);
 
     return QD_MIN(n, k ? k : w->few);
 }

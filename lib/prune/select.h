@@ -61,7 +61,7 @@ struct qd_widths {
 int qd_choice_settle(struct qd_choice *c, enum qd_merge merge, const struct qd_widths *w,
     struct qd_error *err) QD_MUSTCHECK;
 
-/* A fraction as it was written: .7f is .7, not .699999988. */
-double qd_fraction(float f);
+/* trunc(n * f) of the fraction that was rounded to f: seven of ten for .7f, which is .699999988. */
+size_t qd_share(size_t n, float f);
 
 #endif

@@ -28,6 +28,7 @@ struct qd_rule {
 
 /* All rules: symbol, name. */
 /* clang-format off */
+#define QD_RULES(X)          \
     X(normal, "normal")      \
     X(regular, "regular")    \
     X(shortcut, "shortcut")  \

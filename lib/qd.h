@@ -766,13 +766,15 @@ struct qd_prune_range {
 struct qd_prune_opts {
     float percent;       /* share of the factors that lie below the threshold, 0 .. below 1; below
                             0: the rule's default */
-    int base;            /* widths are multiples of it, or what they were; 0: any, regular: 8 */
+    int base;            /* widths are multiples of it, or what they were; 0: any, regular: 8.  Not
+                            0, layer-channel: the first stage is shortcut instead of slim */
     float layer_keep;    /* slim, group: least share of a layer that stays; below 0: .01 */
     enum qd_merge merge; /* slim, group */
     int min_channels;    /* least width of a layer, or what it was; 0: 1 */
     bool strict;         /* a percent that takes a layer's last factor is an error that tells the
                             limit */
-    int shortcuts;       /* layer: how many units go; below 0: 8 */
+    int shortcuts;       /* layer: how many residual units go, all when there are fewer (with
+                            'strict' an error); below 0: 8 */
     bool max_score;      /* layer: judge a unit by its largest factor instead of the mean */
     bool all;            /* QD_SPARSE_ALL instead of the rule's own set */
     const struct qd_prune_range *ranges; /* group; layers in none stay as they are */
@@ -801,7 +803,8 @@ struct qd_pruned {
     float threshold;          /* that the factors were compared with; group: 0 */
     int raised;               /* layers that keep more than the threshold says, for min_channels or
                                  layer_keep */
-    int blocked;              /* channels that stay though their factors say otherwise ... */
+    int blocked;              /* channels that stay though their factors say otherwise, and units
+                                 that should have gone ... */
     const char *why;          /* ... and the first reason; NULL: none */
     int units;                /* that were removed */
     double difference;        /* between the outputs of masked and compact, relative */

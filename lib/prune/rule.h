@@ -28,12 +28,13 @@ struct qd_rule {
 
 /* All rules: symbol, name. */
 /* clang-format off */
-#define QD_RULES(X)          \
-    X(normal, "normal")      \
-    X(regular, "regular")    \
-    X(shortcut, "shortcut")  \
-    X(slim, "slim")          \
-    X(layer, "layer")        \
+#define QD_RULES(X)                   \
+    X(normal, "normal")               \
+    X(regular, "regular")             \
+    X(shortcut, "shortcut")           \
+    X(slim, "slim")                   \
+    X(layer, "layer")                 \
+    X(layer_channel, "layer-channel") \
     X(group, "group")
 /* clang-format on */
 

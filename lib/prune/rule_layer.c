@@ -47,7 +47,8 @@ static int list(struct pick *p, bool max_score, struct qd_error *err)
         const struct qd_unit *x = &p->u.unit[k];
         const struct qd_layer *l = &p->m->graph->layer[x->sum];
         if (!x->why && !(x->score <= (double)FLT_MAX))
-            return qd_error_at(err, QD_EDIVERGED, qd_cfg_name(p->m->cfg), l->line,
+            return qd_error_at(err, QD_EDIVERGED, qd_cfg_name(p->m->cfg),
+                p->m->graph->layer[x->end].line,
                 "layer %d has a factor that is not a finite number", x->end);
         if (!x->why) {
             p->order[p->n++] = (struct order){x->score, k};

@@ -292,6 +292,20 @@ static int set_roots(struct qd_plan *p, const struct qd_span *s, int n)
     return n;
 }
 
+/* When what layer i saves is read last: in its backward pass, or where its output is made from it
+ * because it is not stored. */
+static int saved_until(const struct qd_train_net *t, int i)
+{
+    int last = i;
+
+    if (t->part[i].runs)
+        return back_time(t, i);
+    for (int k = i + 1; k < t->graph->nlayers && t->graph->layer[i].deferred; k++)
+        for (int s = 0; s < t->graph->layer[k].nin; s++)
+            last = t->graph->layer[k].in[s] == i ? k : last;
+    return last;
+}
+
 /* The block of values, gradients, and what is saved. */
 static int plan_block(struct qd_train_net *t, struct qd_error *err)
 {
@@ -303,7 +317,7 @@ static int plan_block(struct qd_train_net *t, struct qd_error *err)
         return -1;
     n = add_roots(&t->gplan, s, add_roots(&t->plan, s, 0));
     for (int i = 0; i < layers; i++) {
-        int last = t->part[i].runs ? back_time(t, i) : i;
+        int last = saved_until(t, i);
         size_t need = t->part[i].need.saved;
         if (need > SIZE_MAX / 8)
             return qd_error_nomem(err, SIZE_MAX);

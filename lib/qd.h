@@ -837,6 +837,76 @@ struct qd_verify_opts {
 int qd_verify(const struct qd_model *a, const struct qd_model *b, const struct qd_verify_opts *opts,
     double *far, struct qd_error *err) QD_MUSTCHECK;
 
+/* How a search for the best cut goes (compression.md 2.11; Li et al. 2020, EagleEye). */
+struct qd_search_opts {
+    const char *data;    /* a .data file: statistics come from train=, scores from valid= */
+    const char *log;     /* file of the candidates, see qd-prune-search(1) */
+    int number;          /* of candidates; 0: 200 */
+    float percent;       /* share of the multiply-adds that goes; below 0: .5 */
+    float delta;         /* how far from it a candidate may be; below 0: .05 */
+    enum qd_sparse set;  /* whose channels may go */
+    enum qd_merge merge; /* of layers whose channels are added */
+    int base;            /* widths are multiples of it, or what they were; 0: any */
+    int min_channels;    /* least width of a layer, or what it was; 0: 1 */
+    int images;          /* of train=, for the statistics; 0: a tenth of them, at least 64 */
+    int batch;           /* of these at a time; 0: 16 */
+    int scored;          /* images of valid=, the first of the list; 0: all */
+    enum qd_rules rules; /* of the score */
+    enum qd_bad_labels bad;
+    int w, h; /* input size; 0: the model's */
+    uint64_t seed;
+    int workers;             /* threads that prepare images; below 0: half of qd_threads() */
+    size_t cache;            /* bytes of decoded images of each set kept in memory */
+    bool resume;             /* go on with the candidates of 'log'; begin if it is not there */
+    bool force;              /* replace it; with resume only when it is of another search */
+    bool (*stop)(void *ctx); /* NULL, or asked now and then: true ends the step */
+    void *ctx;
+};
+#define QD_SEARCH_OPTS_INIT                                                                        \
+    {                                                                                              \
+        .percent = -1, .delta = -1, .set = QD_SPARSE_SHORTCUT, .seed = 1, .workers = -1            \
+    }
+struct qd_search_info {
+    size_t images, scored; /* of a candidate */
+    int number, resumed;   /* candidates, those that were done before */
+    uint64_t macs;         /* of the model */
+    double least;          /* share of them that the least widths leave */
+};
+struct qd_search_row {
+    int candidate;         /* 1 ... */
+    uint64_t draw;         /* its number among all draws */
+    double share;          /* of the multiply-adds that is left */
+    uint64_t macs, params; /* as qd-info counts them */
+    double score;          /* mAP, or top-1 of classifiers; six decimals */
+};
+
+struct qd_search;
+/*
+ * A search for the channels to remove that needs no sparse training: random cuts of one size are
+ * scored after their batch-norm statistics were estimated anew (qd_train_statistics()).  The data
+ * are checked.  The model is borrowed and not changed.  A budget that cannot be met is QD_EARG, and
+ * so is a file of another search.  Candidates are a function of model, data, seed and number, and
+ * of nothing else; a search that was ended at any moment goes on with the same ones.
+ */
+struct qd_search *qd_search_new(
+    const struct qd_model *m, const struct qd_search_opts *opts, struct qd_error *err) QD_MUSTCHECK;
+void qd_search_free(struct qd_search *s);
+void qd_search_info(const struct qd_search *s, struct qd_search_info *info);
+/* Score the next candidate and write its line: 1; 0 when all are done or stop() said so. */
+int qd_search_step(
+    struct qd_search *s, struct qd_search_row *row, struct qd_error *err) QD_MUSTCHECK;
+/* The best one so far, of equal ones the first; false: none has a score. */
+bool qd_search_best(const struct qd_search *s, struct qd_search_row *row);
+/* Score any model in the same way, with its statistics as they are: 0; 1 when it was stopped. */
+int qd_search_score(struct qd_search *s, const struct qd_model *m, double *score,
+    struct qd_error *err) QD_MUSTCHECK;
+/*
+ * Build the best one: 0; 1 when it was stopped.  masked and compact compute the same (verified as
+ * qd_prune() does); then the statistics of compact are estimated anew.  percent and limit are
+ * shares of the multiply-adds.  Free with qd_pruned_free(), only after 0.
+ */
+int qd_search_finish(struct qd_search *s, struct qd_pruned *p, struct qd_error *err) QD_MUSTCHECK;
+
 /* ------------------------------------------------------------------ files of detections ------- */
 
 /* How classes are numbered in COCO files. */

@@ -105,6 +105,12 @@ static int tell_apart(struct qd_search *s, struct qd_error *err)
     return ret;
 }
 
+/* A fraction as it was written: .7f is .7, not .699999988. */
+static double decimal(float f)
+{
+    return floor((double)f * 1e7 + .5) / 1e7;
+}
+
 static int start(struct qd_search *s, const struct qd_search_opts *opts, struct qd_error *err)
 {
     if (copy_opts(s, opts, err) < 0)
@@ -113,8 +119,8 @@ static int start(struct qd_search *s, const struct qd_search_opts *opts, struct 
         .merge = s->o.merge,
         .base = s->o.base,
         .min_channels = s->o.min_channels,
-        .share = 1 - qd_fraction(s->o.percent),
-        .delta = qd_fraction(s->o.delta),
+        .share = 1 - decimal(s->o.percent),
+        .delta = decimal(s->o.delta),
         .w = s->o.w,
         .h = s->o.h,
         .seed = s->o.seed};

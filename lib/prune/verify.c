@@ -38,25 +38,6 @@ static struct qd_net *run(
     return net;
 }
 
-/* To the largest value; HUGE_VAL when a value is no number. */
-static double difference(const struct qd_tensor *a, const struct qd_tensor *b)
-{
-    double most = 0, far = 0;
-
-    if (a->h != b->h || a->w != b->w || a->c != b->c)
-        return HUGE_VAL;
-    for (int y = 0; y < a->h; y++)
-        for (int x = 0; x < a->w; x++)
-            for (int c = 0; c < a->c; c++) {
-                double u = (double)qd_at(a, 0, y, x)[c], v = (double)qd_at(b, 0, y, x)[c];
-                if (!isfinite(u) || !isfinite(v))
-                    return HUGE_VAL;
-                most = fmax(most, fabs(u));
-                far = fmax(far, fabs(u - v));
-            }
-    return most > 0 ? far / most : far;
-}
-
 /* The first output from 'layer' on that no layer reads; nlayers: none. */
 static int output(const struct qd_graph *g, int layer)
 {
@@ -80,32 +61,89 @@ static int outputs(const struct qd_graph *g)
     return n;
 }
 
+/* To the largest value; HUGE_VAL when a value is no number.  a: values in the order of y, x, c. */
+static double difference(const float *a, const struct qd_tensor *b)
+{
+    double most = 0, far = 0;
+
+    for (int y = 0; y < b->h; y++)
+        for (int x = 0; x < b->w; x++)
+            for (int c = 0; c < b->c; c++) {
+                double u = (double)*a++, v = (double)qd_at(b, 0, y, x)[c];
+                if (!isfinite(u) || !isfinite(v))
+                    return HUGE_VAL;
+                most = fmax(most, fabs(u));
+                far = fmax(far, fabs(u - v));
+            }
+    return most > 0 ? far / most : far;
+}
+
+/* A copy of a picture's values. */
+static float *copy(const struct qd_tensor *t, struct qd_arena *arena, struct qd_error *err)
+{
+    size_t row = (size_t)t->w * (size_t)t->c;
+    float *to = qd_arena_alloc(arena, row * (size_t)t->h, sizeof(*to), err), *at = to;
+
+    for (int y = 0; to && y < t->h; y++)
+        for (int x = 0; x < t->w; x++, at += t->c)
+            memcpy(at, qd_at(t, 0, y, x), (size_t)t->c * sizeof(*at));
+    return to;
+}
+
+/* An output of the first model. */
+struct kept {
+    int layer, h, w, c;
+    float *value;
+};
+
+/* Run the first model and keep its outputs: there is memory for one net at a time. */
+static int keep(const struct qd_model *m, const struct qd_verify_opts *o, struct kept *k,
+    struct qd_arena *arena, struct qd_error *err)
+{
+    struct qd_net *net = run(m, o, err);
+    int ret = net ? 0 : -1;
+
+    for (int i = output(m->graph, 0); ret == 0 && i < m->graph->nlayers;
+         i = output(m->graph, i + 1), k++) {
+        const struct qd_tensor *t = qd_net_tensor(net, i);
+        *k = (struct kept){i, t->h, t->w, t->c, copy(t, arena, err)};
+        ret = k->value ? 0 : -1;
+    }
+    qd_net_free(net);
+    return ret;
+}
+
 int qd_verify(const struct qd_model *a, const struct qd_model *b, const struct qd_verify_opts *opts,
     double *far, struct qd_error *err)
 {
     static const struct qd_verify_opts defaults;
     const struct qd_verify_opts *o = opts ? opts : &defaults;
-    int n = outputs(a->graph);
+    int n = outputs(a->graph), ret;
+    struct qd_arena arena = {0};
+    struct qd_net *net = NULL;
     double most = 0;
 
     if (n != outputs(b->graph))
         return qd_error_set(
             err, QD_EARG, "models of %d and %d outputs cannot be compared", n, outputs(b->graph));
-    struct qd_net *na = run(a, o, err), *nb = na ? run(b, o, err) : NULL;
-    int ret = nb ? 0 : -1;
-
-    for (int k = 0, i = -1, j = -1; ret == 0 && k < n; k++) {
-        i = output(a->graph, i + 1);
+    struct kept *kept = qd_arena_alloc(&arena, (size_t)n, sizeof(*kept), err);
+    if (kept && keep(a, o, kept, &arena, err) == 0)
+        net = run(b, o, err);
+    ret = net ? 0 : -1;
+    for (int k = 0, j = -1; ret == 0 && k < n; k++) {
         j = output(b->graph, j + 1);
-        double d = difference(qd_net_tensor(na, i), qd_net_tensor(nb, j));
+        const struct qd_tensor *t = qd_net_tensor(net, j);
+        bool same = t->h == kept[k].h && t->w == kept[k].w && t->c == kept[k].c;
+        double d = same ? difference(kept[k].value, t) : HUGE_VAL;
         most = fmax(most, d);
         if (d > TOLERANCE)
             ret = qd_error_set(err, isfinite(d) ? QD_EUNSUP : QD_EDIVERGED,
-                "the models do not compute the same: output of layer %d differs by %.2g", i, d);
+                "the models do not compute the same: output of layer %d differs by %.2g",
+                kept[k].layer, d);
     }
     if (far)
         *far = most;
-    qd_net_free(na);
-    qd_net_free(nb);
+    qd_net_free(net);
+    qd_arena_free(&arena);
     return ret;
 }

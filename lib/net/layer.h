@@ -181,6 +181,10 @@ struct qd_absorb {
     float *to;         /* a copy, which is changed */
     float *value;      /* numbered as in the cut; of dead channels what they are, of living ones
                           what they were more than they will be */
+    const char **why;  /* NULL, or of every channel: a constant that cannot be taken up is no error,
+                          the reason is put here */
+    bool *extend;      /* NULL, or of every layer: one that could take up its constants if it had
+                          more parameters (member 'extend') says so and does not refuse */
 };
 
 struct qd_layer_type {
@@ -217,10 +221,14 @@ struct qd_layer_type {
      * Values of the dead channels of the sources and shifts of the living ones are known: set those
      * of the output, in 'to' take them up in what they add to living channels, and mask the
      * parameters of dead ones.  Exact but where windows reach into the zeros around the input.
-     * QD_EUNSUP where it is not possible.  NULL: channels have the values and shifts of those of
-     * the sources that they are tied to; the others and those that are kept have no shift.
+     * qd_absorb_refuse() where it is not possible.  NULL: channels have the values and shifts of
+     * those of the sources that they are tied to; the others and those that are kept have no shift.
      */
     int (*constant)(const struct qd_layer *l, const struct qd_absorb *a, struct qd_error *err);
+    /* Set in 'cfg', a copy of the graph's, what gives the layer the parameters that it needs to
+     * take up constants; those that it has keep names and sizes, with the new ones 0 it does the
+     * same. */
+    int (*extend)(const struct qd_layer *l, struct qd_cfg *cfg, struct qd_error *err);
     /* The output is a sum of the sources, with or without factors and an activation: source 0 ends
      * a branch without which the others are left. */
     bool adds;

@@ -30,10 +30,14 @@ static void compare(void *ctx, struct qd_channel out, struct qd_channel in)
 {
     struct follow *f = ctx;
     const int *first = f->a->cut->first;
+    int to = first[out.layer + 1] + out.c;
 
-    if (out.layer == f->layer && in.layer != f->layer)
-        f->apart |=
-            f->a->value[first[out.layer + 1] + out.c] != f->a->value[first[in.layer + 1] + in.c];
+    if (out.layer != f->layer || in.layer == f->layer ||
+        f->a->value[to] == f->a->value[first[in.layer + 1] + in.c])
+        return;
+    f->apart = true;
+    if (f->a->why)
+        f->a->why[to] = "it is mixed with a channel of another constant";
 }
 
 static void hold(void *ctx, struct qd_channel c, const char *why)
@@ -82,10 +86,10 @@ static int pass(const struct qd_layer *l, const struct qd_absorb *a, struct qd_e
         f.held |= shifted(a, l->in[i]);
     if (f.held)
         return refuse(l, err, "cannot take up a constant that its input has lost");
-    return f.apart ? refuse(l, err, "mixes dead channels of different constants") : 0;
+    return f.apart && !a->why ? refuse(l, err, "mixes dead channels of different constants") : 0;
 }
 
-static int walk(const struct qd_graph *g, const struct qd_absorb *a, struct qd_error *err)
+int qd_absorb_walk(const struct qd_graph *g, const struct qd_absorb *a, struct qd_error *err)
 {
     for (int i = 0; i < g->nlayers; i++) {
         const struct qd_layer *l = &g->layer[i];
@@ -137,7 +141,7 @@ static int absorb(struct qd_model *m, const struct qd_cut *cut, const struct qd_
 
     if (to) {
         memcpy(to, m->params, m->graph->nparams * sizeof(*to));
-        ret = walk(m->graph, &a, err);
+        ret = qd_absorb_walk(m->graph, &a, err);
     }
     for (int k = 0; ret == 0 && u && k < u->n; k++) {
         if (!take[k])

@@ -201,6 +201,14 @@ void qd_groups_free(struct qd_groups *g)
     qd_free(g);
 }
 
+void qd_groups_move(struct qd_groups *g, const struct qd_graph *graph)
+{
+    QD_ASSERT(graph->nlayers == g->graph->nlayers);
+    for (int i = 0; i < graph->nlayers; i++)
+        QD_ASSERT(graph->layer[i].c == g->graph->layer[i].c);
+    g->graph = graph;
+}
+
 int qd_groups_of(const struct qd_groups *g, int layer, int c)
 {
     QD_ASSERT(c >= 0 && c < g->first[layer + 2] - g->first[layer + 1]);

@@ -32,6 +32,9 @@ struct qd_groups {
 struct qd_groups *qd_groups_new(const struct qd_graph *g, struct qd_error *err) QD_MUSTCHECK;
 void qd_groups_free(struct qd_groups *g);
 
+/* From now on they are those of another graph, which has the same layers and channels. */
+void qd_groups_move(struct qd_groups *g, const struct qd_graph *graph);
+
 /* The group of channel c of a layer's output (-1: of the net's input). */
 int qd_groups_of(const struct qd_groups *g, int layer, int c);
 /* How many channels of a layer (-1: of the input) are in groups that are not marked in

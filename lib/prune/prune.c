@@ -54,7 +54,10 @@ int qd_prune_channels(struct qd_pruned *p, const struct qd_model *m, const struc
     p->masked = qd_model_copy(m, err);
     if (!p->masked || qd_choice_open(&c, p->masked, o->all ? QD_SPARSE_ALL : rule->set, err) < 0)
         return -1;
-    if (rule->select(&c, o, err) < 0 || qd_absorb(p->masked, c.groups, c.dead, err) < 0)
+    if (rule->select(&c, o, err) < 0 || qd_absorb_extend(&p->masked, c.groups, c.dead, err) < 0)
+        goto done;
+    c.model = p->masked; /* another one where a layer had to be extended */
+    if (qd_absorb(p->masked, c.groups, c.dead, err) < 0)
         goto done;
     p->compact = qd_rewrite(p->masked, c.groups, c.dead, err);
     p->origin = p->compact ? identity(m->graph->nlayers, err) : NULL;

@@ -31,5 +31,23 @@ struct qd_cfg *qd_rewrite_cfg(const struct qd_model *m, const struct qd_groups *
  */
 int qd_absorb(struct qd_model *m, const struct qd_groups *g, const bool *dead,
     struct qd_error *err) QD_MUSTCHECK;
+/* The walk over all layers, from and to what 'a' says. */
+int qd_absorb_walk(
+    const struct qd_graph *g, const struct qd_absorb *a, struct qd_error *err) QD_MUSTCHECK;
+/*
+ * Before that, where it may be necessary: give layers the parameters that they need to take up
+ * these constants, which is a bias for [se].  *m is then replaced by another model that computes
+ * the same, in whose cfg lines were added, and the groups are of its graph.  Where no layer needs
+ * any, and on failure, nothing happens.
+ */
+int qd_absorb_extend(
+    struct qd_model **m, struct qd_groups *g, const bool *dead, struct qd_error *err) QD_MUSTCHECK;
+/*
+ * Which groups cannot go because their constants could not be absorbed even so, whatever else goes:
+ * why[ngroups] gets the reasons, static texts; where it has one, and for groups that can go or are
+ * kept anyway, it is left alone.
+ */
+int qd_absorb_blocked(const struct qd_model *m, const struct qd_groups *g, const char **why,
+    struct qd_error *err) QD_MUSTCHECK;
 
 #endif

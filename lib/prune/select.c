@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "base/error.h"
+#include "prune/rewrite.h"
 
 /* A channel of a layer in the order in which channels are worth keeping. */
 struct qd_worth {
@@ -73,7 +74,8 @@ int qd_choice_open(
     qd_set_judged(c->groups, c->judged);
     memset(c->vote, true, nchannels);
     memcpy(c->stays, c->groups->why, ngroups * sizeof(*c->stays));
-    return 0;
+    if (qd_absorb_blocked(m, c->groups, c->stays, err) == 0)
+        return 0;
 fail:
     qd_choice_close(c);
     return -1;

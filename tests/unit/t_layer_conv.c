@@ -265,14 +265,16 @@ static void vector(void)
 static void squeeze(void)
 {
     struct rig r = rig_open("[net]\nwidth=5\nheight=7\nchannels=8\n[se]\nreduction=3\n[se]\n"
-                            "filters=8\n",
+                            "filters=8\n[se]\nbias=1\ninner=3\n",
         2, true);
 
-    for (int layer = 0; layer < 2; layer++)
+    for (int layer = 0; layer < 3; layer++)
         for (int n = 0; n < 2; n++) {
             struct vol in = rig_out(&r, layer - 1, n), out = vol_new(&r, 8, 7, 5);
-            int inner = 2; /* 8 / 3 and 8 / 4 */
-            double mean[8] = {0}, hidden[2] = {0};
+            int inner = layer < 2 ? 2 : 3; /* 8 / 3 and 8 / 4 */
+            double mean[8] = {0}, hidden[3] = {0};
+            for (int i = 0; layer == 2 && i < inner; i++)
+                hidden[i] = (double)rig_param(&r, layer, "biases1")[i];
             for (int i = 0; i < 8 * 35; i++)
                 mean[i / 35] += in.v[i] / 35;
             for (int i = 0; i < inner * 8; i++)
@@ -285,7 +287,10 @@ static void squeeze(void)
                 for (int i = 0; i < 35; i++)
                     out.v[c * 35 + i] = in.v[c * 35 + i] * naive_hsigmoid(s);
             }
-            rig_is(&r, layer, n, &out, layer ? "[se] with filters" : "[se] with reduction");
+            rig_is(&r, layer, n, &out,
+                layer == 2 ? "[se] with bias"
+                : layer    ? "[se] with filters"
+                           : "[se] with reduction");
         }
     rig_close(&r);
 }

@@ -81,6 +81,8 @@ static double offset_of(
     return sum;
 }
 
+static const char unlike[] = "the layer whose parameters it shares has another constant there";
+
 /* Living filters get deaf to dead channels. */
 static void deafen(const struct qd_layer *l, const struct qd_absorb *a, float *w)
 {
@@ -93,6 +95,19 @@ static void deafen(const struct qd_layer *l, const struct qd_absorb *a, float *w
         for (int c = 0; c < width; c++, w += taps)
             if (!in[k / (g->k / g->groups) * width + c])
                 memset(w, 0, taps * sizeof(*w));
+}
+
+/* Who shares weights shares the mean or bias, too: it can take up what its owner takes up. */
+static int same_constants(const struct qd_layer *l, const struct qd_absorb *a, struct qd_error *err)
+{
+    const struct qd_convlike *v = l->priv;
+    const float *in = qd_absorb_at(a, l->in[0]), *other = qd_absorb_at(a, v->owner->in[0]);
+
+    for (int c = 0; c < v->g.c; c++)
+        if (fabsf(in[c] - other[c]) > 1e-6f * fabsf(in[c]) &&
+            qd_absorb_refuse(a, l, qd_channel_in(l, 0, c), unlike, err) < 0)
+            return -1;
+    return 0;
 }
 
 /* A dead filter gives act(bias); what reaches a living one goes into the mean or the bias. */
@@ -121,15 +136,10 @@ int qd_convlike_constant(const struct qd_layer *l, const struct qd_absorb *a, st
                 memset(a->to + weights->offset + k * each, 0, each * sizeof(*a->to));
         } else if (!v->owner) {
             a->to[at + k] = moved;
-        } else if (fabsf(a->to[at + k] - moved) > 1e-6f * (1 + fabsf(moved))) {
-            return qd_error_at(err, QD_EUNSUP, qd_cfg_name(l->graph->cfg), l->line,
-                "layer %d and the one whose parameters it shares would need different ones: dead "
-                "channels give them different constants",
-                l->index);
         }
     }
     deafen(l, a, a->to + weights->offset);
-    return 0;
+    return v->owner ? same_constants(l, a, err) : 0;
 }
 
 uint64_t qd_convlike_macs(const struct qd_layer *l)

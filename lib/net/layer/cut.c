@@ -73,3 +73,15 @@ int qd_absorb_still(
                 l->index, l->type->section, c, l->in[source]);
     return 0;
 }
+
+int qd_absorb_refuse(const struct qd_absorb *a, const struct qd_layer *l, struct qd_channel c,
+    const char *why, struct qd_error *err)
+{
+    if (a->why) {
+        a->why[a->cut->first[c.layer + 1] + c.c] = why;
+        return 0;
+    }
+    return qd_error_at(err, QD_EUNSUP, qd_cfg_name(l->graph->cfg), l->line,
+        "layer %d, [%s], cannot take up the constant of dead channel %d of layer %d: %s", l->index,
+        l->type->section, c.c, c.layer, why);
+}

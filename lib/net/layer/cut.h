@@ -28,5 +28,9 @@ float *qd_absorb_at(const struct qd_absorb *a, int layer);
  * channels): it cannot be passed on by what is no sum. */
 int qd_absorb_still(
     const struct qd_layer *l, const struct qd_absorb *a, int source, struct qd_error *err);
+/* Layer l cannot take up the constant of dead channel c: QD_EUNSUP, or 0 where reasons are only
+ * noted.  why: static. */
+int qd_absorb_refuse(const struct qd_absorb *a, const struct qd_layer *l, struct qd_channel c,
+    const char *why, struct qd_error *err) QD_MUSTCHECK;
 
 #endif

@@ -118,10 +118,10 @@ static int constant(const struct qd_layer *l, const struct qd_absorb *a, struct 
             "layer %d, [scale_channels], cannot take up a constant that its factors have lost",
             l->index);
     for (int c = 0; c < l->c; c++) {
-        if (!out[c] && v->kind == QD_GATE_PIXEL && in[c] != 0)
-            return qd_error_at(err, QD_EUNSUP, qd_cfg_name(l->graph->cfg), l->line,
-                "channel %d of layer %d is a constant that [scale_channels] makes a picture of", c,
-                l->in[1]);
+        if (!out[c] && v->kind == QD_GATE_PIXEL && in[c] != 0 &&
+            qd_absorb_refuse(
+                a, l, qd_channel_in(l, 1, c), "it gets a factor for every pixel", err) < 0)
+            return -1;
         if (!out[c])
             qd_absorb_at(a, l->index)[c] =
                 qd_act_ref(v->act, v->kind == QD_GATE_PIXEL ? 0 : in[c] * gate[c], 0);

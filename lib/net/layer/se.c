@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * [se]: squeeze and excite in one section (Hu et al. 2018, as in MobileNetV3; spec compression.md
- * 6.1): the mean of each channel, two small fully connected layers without bias, ReLU between them
- * and a hard sigmoid behind, and the result scales the channels.
+ * 6.1): the mean of each channel, two small fully connected layers, ReLU between them and a hard
+ * sigmoid behind, and the result scales the channels.  The first has a bias where the cfg says so,
+ * which pruning needs: the mean of a channel that was taken out may be a constant that is not 0.
  */
 #include "base/error.h"
 #include "net/graph.h"
@@ -12,6 +13,8 @@
 static const struct qd_cfg_key keys[] = {
     QD_K_INT("filters", NULL, 1, 65536, "channels; those of the input, which is the default"),
     QD_K_INT("reduction", "4", 1, 65536, "the inner layer has 1/reduction of the channels"),
+    QD_K_INT("inner", NULL, 1, 65536, "its width, instead of reduction"),
+    QD_K_FLAG("bias", "0", "1: the inner layer has a bias, whose values come first in the file"),
     QD_KEY_END,
 };
 
@@ -28,6 +31,8 @@ struct fc {
 struct se {
     struct fc fc[2];
     struct qd_tensor mean; /* at the start of work */
+    int weights;           /* number of the first parameter that is an fc's; a bias may precede */
+    size_t bias;           /* in 'packed' */
     size_t scratch;        /* for the kernels, after the tensors; training: also after gradients */
 };
 
@@ -37,7 +42,8 @@ static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
     int c = l->ic, inner;
 
     (void)err; /* faults go through the keys */
-    inner = c / qd_key_int(k, "reduction");
+    v->weights = qd_key_int(k, "bias");
+    inner = qd_key_given(k, "inner") ? qd_key_int(k, "inner") : c / qd_key_int(k, "reduction");
     if (qd_key_given(k, "filters") && qd_key_int(k, "filters") != c && !k->failed)
         return qd_key_fault(k, QD_EFORMAT, "filters",
             "filters=%d in [se] must be %d like the channels of its input",
@@ -46,7 +52,7 @@ static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
         return qd_key_fault(k, QD_EFORMAT, "reduction",
             "reduction=%d in [se] leaves nothing of its %d channels", qd_key_int(k, "reduction"),
             c);
-    if (k->failed)
+    if (k->failed || (v->weights && qd_layer_add(l, k, "biases1", (size_t)inner, 0, 0) < 0))
         return -1;
     for (int i = 0; i < 2; i++) {
         struct fc *f = &v->fc[i];
@@ -68,25 +74,33 @@ static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
                 QD_PARAM_INIT_HE | QD_PARAM_DECAY, f->g.c) < 0)
             return -1;
     }
-    qd_layer_detail(l, "%d %d", inner, c);
+    qd_layer_detail(l, "%d %d%s", inner, c, v->weights ? " bias" : "");
     return 0;
 }
 
-/* The inner layer keeps its width; where no reduction of the channels that are left gives that
- * width, it gets units whose weights are 0, which change nothing. */
+/* Parameter of one of the two layers. */
+static const struct qd_param *weights_of(const struct qd_layer *l, int i)
+{
+    const struct se *v = l->priv;
+
+    return &l->param[v->weights + i];
+}
+
+/* The inner layer keeps its width; where a reduction of the channels that are left gives no less,
+ * it gets units whose weights are 0, which change nothing. */
 static int narrow(
     const struct qd_layer *l, const struct qd_cut *cut, struct qd_cfg *cfg, struct qd_error *err)
 {
     const struct se *v = l->priv;
     int c = qd_cut_count(cut, l->index), inner = v->fc[0].g.k;
 
-    if (c < inner)
-        return qd_error_at(err, QD_EUNSUP, qd_cfg_name(cfg), l->line,
-            "%d channels are left of [se], fewer than the %d of its inner layer", c, inner);
     if (qd_cfg_get(cfg, l->index + 1, "filters") &&
         qd_layer_set(l, cfg, "filters", l->c, c, err) < 0)
         return -1;
-    return c == l->c ? 0 : qd_layer_set(l, cfg, "reduction", 0, c / inner, err);
+    if (c == l->c || qd_cfg_get(cfg, l->index + 1, "inner"))
+        return 0;
+    return c < inner ? qd_layer_set(l, cfg, "inner", 0, inner, err)
+                     : qd_layer_set(l, cfg, "reduction", 0, c / inner, err);
 }
 
 static void slice(const struct qd_layer *l, const struct qd_layer *less, const struct qd_cut *cut,
@@ -94,22 +108,24 @@ static void slice(const struct qd_layer *l, const struct qd_layer *less, const s
 {
     const struct se *v = l->priv, *n = less->priv;
     const bool *stays = qd_cut_of(cut, l->index);
-    int inner = v->fc[0].g.k, wide = n->fc[0].g.k;
-    const float *w1 = from + l->param[0].offset, *w2 = from + l->param[1].offset;
-    float *to1 = to + less->param[0].offset, *to2 = to + less->param[1].offset;
+    size_t inner = (size_t)v->fc[0].g.k, wide = (size_t)n->fc[0].g.k;
+    const float *w1 = from + weights_of(l, 0)->offset, *w2 = from + weights_of(l, 1)->offset;
+    float *to1 = to + weights_of(less, 0)->offset, *to2 = to + weights_of(less, 1)->offset;
 
-    for (int k = 0; k < inner; k++)
-        to1 = qd_cut_copy(w1 + (size_t)k * (size_t)l->c, to1, stays, l->c, 1);
-    for (int c = 0; c < l->c; c++)
+    if (v->weights)
+        memcpy(to + less->param[0].offset, from + l->param[0].offset, inner * sizeof(*to));
+    for (size_t k = 0; k < inner; k++)
+        to1 = qd_cut_copy(w1 + k * (size_t)l->c, to1, stays, l->c, 1);
+    for (size_t c = 0; c < (size_t)l->c; c++)
         if (stays[c]) {
-            memcpy(to2, w2 + (size_t)c * (size_t)inner, (size_t)inner * sizeof(*to2));
+            memcpy(to2, w2 + c * inner, inner * sizeof(*to2));
             to2 += wide;
         }
 }
 
 static uint64_t macs(const struct qd_layer *l)
 {
-    return l->param[0].count + l->param[1].count;
+    return weights_of(l, 0)->count + weights_of(l, 1)->count;
 }
 
 /* Shape a tensor of n pixels at *at in work and move *at behind it; at most c floats a pixel. */
@@ -141,6 +157,8 @@ static void need(struct qd_layer *l, const struct qd_ops *ops, int n, struct qd_
         f->at = at;
         reserve(&f->out, n, f->g.k, &at);
     }
+    v->bias = need->packed;
+    need->packed += v->weights ? qd_round_up((size_t)v->fc[0].g.k, 16) : 0;
     v->scratch = at;
     if (!qd_add_size(at, scratch, &need->work))
         need->work = SIZE_MAX;
@@ -153,8 +171,10 @@ static void pack(struct qd_layer *l, const struct qd_ops *ops, const float *para
     (void)ops;
     for (int i = 0; i < 2; i++) {
         const struct fc *f = &v->fc[i];
-        f->kernel->pack(&f->g, params + l->param[i].offset, NULL, packed + f->packed);
+        f->kernel->pack(&f->g, params + weights_of(l, i)->offset, NULL, packed + f->packed);
     }
+    if (v->weights)
+        memcpy(packed + v->bias, params + l->param[0].offset, l->param[0].count * sizeof(*packed));
 }
 
 /* The tensors lie at 'mem'. */
@@ -167,7 +187,8 @@ static void excite(const struct se *v, const struct qd_pass *p, float *mem)
     for (int i = 0; i < 2; i++) {
         const struct fc *f = &v->fc[i];
         struct qd_tensor out = f->out;
-        struct qd_epilogue ep = {.act = f->act};
+        const float *bias = !i && v->weights ? p->packed + v->bias : NULL;
+        struct qd_epilogue ep = {.bias = bias, .act = f->act};
         struct qd_conv_job job = {.g = &f->g,
             .packed = p->packed + f->packed,
             .in = &in,
@@ -216,7 +237,7 @@ static void train_pack(
 
     pack(l, qd_learn_ops(g), params, packed);
     for (int i = 0; i < 2; i++)
-        g->conv_pack(&v->fc[i].g, params + l->param[i].offset, packed + v->fc[i].data);
+        g->conv_pack(&v->fc[i].g, params + weights_of(l, i)->offset, packed + v->fc[i].data);
 }
 
 static void train_forward(struct qd_layer *l, const struct qd_train_pass *p)
@@ -239,7 +260,9 @@ static void fc_back(
     qd_tensor_place(&out, p->saved + f->at);
     p->grad->act_out(&out, &d[i + 1], f->act, NULL, NULL);
     if (p->grads)
-        p->grad->conv_weights(&j, p->grads + l->param[i].offset);
+        p->grad->conv_weights(&j, p->grads + weights_of(l, i)->offset);
+    if (p->grads && !i && v->weights)
+        p->grad->bias(&d[1], p->grads + l->param[0].offset);
     p->grad->conv_data(&j, p->packed + f->data, &d[i], true);
 }
 
@@ -261,20 +284,46 @@ static void backward(struct qd_layer *l, const struct qd_train_pass *p)
         p->grad->avgpool(&d[0], p->din[0], false);
 }
 
-/* The gate of a dead channel, and what it adds to the others, is no constant. */
+/* The weights of a dead channel's gate count as 0, so that the gate is that of the sum 0; what its
+ * mean adds to the inner layer goes into the bias. */
 static int constant(const struct qd_layer *l, const struct qd_absorb *a, struct qd_error *err)
 {
-    const float *in = qd_absorb_at(a, l->in[0]);
+    const struct se *v = l->priv;
+    const bool *stays = qd_cut_of(a->cut, l->index);
+    const float *in = qd_absorb_at(a, l->in[0]), *w1 = a->from + weights_of(l, 0)->offset;
+    float *to1 = a->to + weights_of(l, 0)->offset, *to2 = a->to + weights_of(l, 1)->offset;
+    float *bias = v->weights ? a->to + l->param[0].offset : NULL;
+    size_t inner = (size_t)v->fc[0].g.k, n = (size_t)l->c;
 
-    for (int c = 0; c < l->c; c++)
-        if (in[c] != 0)
-            return qd_error_at(err, QD_EUNSUP, qd_cfg_name(l->graph->cfg), l->line,
-                "[se] cannot take up the constant of channel %d, which is not 0: it has no bias",
-                c);
-    for (size_t i = 0; i < l->param[0].count; i++)
-        if (!qd_cut_of(a->cut, l->index)[i % (size_t)l->c])
-            a->to[l->param[0].offset + i] = 0;
+    if (qd_absorb_still(l, a, 0, err) < 0)
+        return -1;
+    for (size_t k = 0; k < inner; k++) {
+        double sum = 0;
+        for (size_t c = 0; c < n; c++) {
+            sum += (double)w1[k * n + c] * (double)in[c];
+            if (!stays[c])
+                to1[k * n + c] = 0;
+        }
+        if (bias)
+            bias[k] = (float)((double)bias[k] + sum);
+    }
+    for (int c = 0; c < l->c; c++) {
+        if (stays[c])
+            continue;
+        qd_absorb_at(a, l->index)[c] = in[c] * qd_act_ref(v->fc[1].act, 0, 0);
+        memset(to2 + (size_t)c * inner, 0, inner * sizeof(*to2));
+        if (in[c] == 0 || bias)
+            continue;
+        if (!a->extend)
+            return qd_absorb_refuse(a, l, qd_channel_in(l, 0, c), "it has no bias", err);
+        a->extend[l->index] = true;
+    }
     return 0;
+}
+
+static int extend(const struct qd_layer *l, struct qd_cfg *cfg, struct qd_error *err)
+{
+    return qd_layer_set(l, cfg, "bias", 0, 1, err);
 }
 
 const struct qd_layer_type qd_type_se = {
@@ -287,6 +336,7 @@ const struct qd_layer_type qd_type_se = {
     .narrow = narrow,
     .slice = slice,
     .constant = constant,
+    .extend = extend,
     .macs = macs,
     .need = need,
     .pack = pack,

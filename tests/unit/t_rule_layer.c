@@ -62,6 +62,30 @@ static void left(struct qd_model *m, struct qd_prune_opts o, int units, const ch
     qd_pruned_free(&p);
 }
 
+/* No unit: no byte of cfg and parameters changes, not even that of a zero with a sign. */
+static void nothing(void)
+{
+    static const char text[] = "# a net\n" NET "\n# one\n" CONV(32) UNIT END "# end\n";
+    struct qd_model *m = model_of(text);
+    struct qd_prune_opts o = defaults;
+    struct qd_error err = {0};
+    struct qd_pruned p = {0};
+    struct qd_buf b = {0};
+
+    m->params[qd_layer_find_param(&m->graph->layer[4], "biases")->offset] = -0.f;
+    o.shortcuts = 0;
+    if (OK(qd_prune(&p, m, "layer", &o, &err) == 0, "nothing %s", err.msg)) {
+        qd_cfg_print(p.compact->cfg, &b);
+        IS_STR(b.data, text, "the same text");
+        OK(p.compact->graph->nparams == m->graph->nparams &&
+                memcmp(p.compact->params, m->params, m->graph->nparams * sizeof(float)) == 0,
+            "the same values");
+    }
+    qd_buf_free(&b);
+    qd_pruned_free(&p);
+    qd_model_free(m);
+}
+
 /* Four units; the third has the lowest mean and the largest factor, the first and the last are
  * equal. */
 static void order(void)
@@ -234,6 +258,7 @@ static void allocations(const char *rule)
 
 int main(void)
 {
+    nothing();
     order();
     refusals();
     goals();

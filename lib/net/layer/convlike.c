@@ -125,7 +125,9 @@ int qd_convlike_constant(const struct qd_layer *l, const struct qd_absorb *a, st
 
     for (size_t k = 0; k < (size_t)v->g.k; k++) {
         double off = offset_of(v, a->from + weights->offset, (int)k, in);
-        float moved = (float)((double)a->from[at + k] + (v->bn ? -off : off));
+        float moved = a->from[at + k]; /* nothing to add leaves also -0 as it is */
+        if (off != 0)
+            moved = (float)((double)moved + (v->bn ? -off : off));
         if (!out[k]) {
             qd_absorb_at(a, l->index)[k] =
                 qd_act_ref(v->act, a->from[bias->offset + k], slope ? slope[k] : 0);

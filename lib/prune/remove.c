@@ -111,11 +111,10 @@ static int rewrite_key(
         qd_buf_add(&b, ",", at[len] != 0);
         at += len + (at[len] != 0);
     }
-    if (ret == 0 && changed) {
+    if (ret == 0)
         ret = qd_buf_ok(&b, err);
-        if (ret == 0)
-            ret = qd_cfg_set(j->cfg, reader + 1, pair->key, b.data, err);
-    }
+    if (ret == 0 && changed)
+        ret = qd_cfg_set(j->cfg, reader + 1, pair->key, b.data, err);
     qd_buf_free(&b);
     return ret;
 }

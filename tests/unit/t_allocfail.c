@@ -229,6 +229,71 @@ static int detections_coco(struct qd_error *err)
     return write_detections("coco", "out.json", err) == 0 ? read_detections("out.json", err) : -1;
 }
 
+/* A net with a sum, to be pruned. */
+static const char residual[] =
+    "[net]\nwidth=8\nheight=8\nchannels=3\n"
+    "[convolutional]\nbatch_normalize=1\nfilters=8\nsize=3\nstride=2\npad=1\nactivation=mish\n"
+    "[convolutional]\nbatch_normalize=1\nfilters=6\nsize=1\nactivation=leaky\n"
+    "[convolutional]\nbatch_normalize=1\nfilters=8\nsize=3\npad=1\nactivation=leaky\n"
+    "[shortcut]\nfrom=-3\nactivation=linear\n"
+    "[route]\nlayers=-1\n"
+    "[convolutional]\nfilters=4\nsize=1\nactivation=linear\n";
+
+static int prune(const char *rule, enum qd_target target, struct qd_error *err)
+{
+    const struct qd_prune_range all = {0, 5, .5f};
+    struct qd_prune_opts o = QD_PRUNE_OPTS_INIT;
+    struct qd_cfg *cfg = qd_cfg_parse(residual, sizeof(residual) - 1, "test", err);
+    struct qd_model *m = cfg ? qd_model_new(cfg, err) : NULL;
+    struct qd_pruned p;
+    int ret = -1;
+
+    if (m) {
+        qd_model_randomize(m, 1);
+        o.percent = .5f;
+        o.shortcuts = 1;
+        o.ranges = &all;
+        o.nranges = 1;
+        o.target = target;
+        o.goal = .9;
+        ret = qd_prune(&p, m, rule, &o, err);
+    }
+    if (ret == 0)
+        qd_pruned_free(&p);
+    qd_model_free(m);
+    return ret;
+}
+
+static int prune_rules(struct qd_error *err)
+{
+    for (const char *const *r = qd_prune_rules(); *r; r++)
+        if (prune(*r, QD_TARGET_NONE, err) < 0)
+            return -1;
+    return 0;
+}
+
+static int prune_target(struct qd_error *err)
+{
+    return prune("slim", QD_TARGET_MACS, err);
+}
+
+/* A picture of the caller's; a set of layers. */
+static int verify(struct qd_error *err)
+{
+    struct qd_model *m = model(err);
+    struct qd_image *img = m ? qd_image_new(50, 40, 1, err) : NULL;
+    const struct qd_verify_opts o = {.img = img};
+    struct qd_set set = {0};
+    int ret = -1;
+
+    if (img && qd_set_of(&set, m, QD_SPARSE_ALL, err) == 0)
+        ret = qd_verify(m, m, &o, NULL, err);
+    qd_set_free(&set);
+    qd_image_free(img);
+    qd_model_free(m);
+    return ret;
+}
+
 static int files_in_tmp(void)
 {
     char path[300];
@@ -308,5 +373,8 @@ int main(void)
     check("coco rules", evaluate_coco);
     check("tsv detections", detections_tsv);
     check("coco detections", detections_coco);
+    check("rules of pruning", prune_rules);
+    check("a target of pruning", prune_target);
+    check("verification", verify);
     return tap_done();
 }

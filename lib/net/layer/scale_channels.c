@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "net/graph.h"
 #include "net/layer/cut.h"
-#include "net/layer/learn.h"
+#include "net/layer/gate.h"
 
 static const struct qd_cfg_key keys[] = {
     QD_K_LAYER("from", "the layer that is scaled"),
@@ -15,42 +15,29 @@ static const struct qd_cfg_key keys[] = {
     QD_KEY_END,
 };
 
-struct scale_channels {
-    enum qd_act act;
-    enum qd_gate kind;
-};
-
 static int setup(struct qd_layer *l, struct qd_keys *k, struct qd_error *err)
 {
-    struct scale_channels *v = l->priv;
-    int list[2] = {-1}, n = qd_layer_list(l, k, "from", list + 1, 1);
-    int act = qd_layer_act(l, k), h, w, c;
+    struct qd_gate_layer *v = l->priv;
+    int h, w, c;
     char gate[64], from[64];
     bool wh = qd_key_int(k, "scale_wh");
 
     (void)err; /* faults go through the keys */
-    if (n < 0 || k->failed || qd_layer_sources(l, k, "from", list, 2) < 0)
+    if (qd_gate_setup(l, k) < 0)
         return -1;
-    v->act = (enum qd_act)act;
     v->kind = wh ? QD_GATE_PIXEL : QD_GATE_CHANNEL;
     qd_layer_source(l, 1, &h, &w, &c);
-    if (v->act == QD_PRELU)
-        return qd_key_fault(k, QD_EUNSUP, "activation",
-            "activation=prelu in [scale_channels] is not supported: put an [activation] behind it");
     if (wh ? l->ih != h || l->iw != w || l->ic != 1 : l->ih != 1 || l->iw != 1 || l->ic != c)
         return qd_key_fault(k, QD_EFORMAT, "from",
             "[scale_channels] cannot scale %s by %s: that must be %dx%dx%d",
             qd_layer_source_text(l, 1, from), qd_layer_source_text(l, 0, gate), wh ? w : 1,
             wh ? h : 1, wh ? 1 : c);
-    qd_layer_detail_list(l, "from", list + 1, 1);
-    if (v->act != QD_LINEAR)
-        qd_layer_detail(l, " %s", qd_act_name(v->act));
     return qd_layer_shape(l, k, h, w, c);
 }
 
 static void channels(const struct qd_layer *l, const struct qd_channels *ch)
 {
-    const struct scale_channels *v = l->priv;
+    const struct qd_gate_layer *v = l->priv;
 
     for (int c = 0; c < l->c; c++) {
         ch->tie(ch->ctx, qd_channel_out(l, c), qd_channel_in(l, 1, c));
@@ -62,51 +49,9 @@ static void channels(const struct qd_layer *l, const struct qd_channels *ch)
     qd_channels_act(l, ch, v->act);
 }
 
-static void forward(struct qd_layer *l, const struct qd_pass *p)
-{
-    const struct scale_channels *v = l->priv;
-    bool apart = !qd_act_elementwise(v->act);
-
-    p->ops->gate(p->in[1], p->in[0], p->out, v->kind, apart ? QD_LINEAR : v->act);
-    if (apart)
-        p->ops->act(p->out, p->out, v->act, NULL);
-}
-
-static void train_need(
-    struct qd_layer *l, const struct qd_grad_ops *g, int n, struct qd_train_need *need)
-{
-    const struct scale_channels *v = l->priv;
-
-    (void)g;
-    need->saved = qd_learn_saved(l, v->act, n);
-    need->no_out = !qd_learn_reads_out(v->act);
-}
-
-static void train_forward(struct qd_layer *l, const struct qd_train_pass *p)
-{
-    const struct scale_channels *v = l->priv;
-    struct qd_pass f = qd_learn_pass(p);
-    struct qd_tensor before = qd_learn_dense(l, p->n, p->saved);
-
-    if (!qd_learn_keeps(v->act)) {
-        forward(l, &f);
-        return;
-    }
-    p->ops->gate(p->in[1], p->in[0], &before, v->kind, QD_LINEAR);
-    p->ops->act(&before, p->out, v->act, NULL);
-}
-
-static void backward(struct qd_layer *l, const struct qd_train_pass *p)
-{
-    const struct scale_channels *v = l->priv;
-
-    qd_learn_act_back(l, p, v->act);
-    qd_learn_gate_back(p, v->kind);
-}
-
 static int constant(const struct qd_layer *l, const struct qd_absorb *a, struct qd_error *err)
 {
-    const struct scale_channels *v = l->priv;
+    const struct qd_gate_layer *v = l->priv;
     const bool *out = qd_cut_of(a->cut, l->index);
     const float *gate = qd_absorb_at(a, l->in[0]), *in = qd_absorb_at(a, l->in[1]);
 
@@ -133,12 +78,12 @@ const struct qd_layer_type qd_type_scale_channels = {
     .section = "scale_channels",
     .help = "a layer times the previous one, which has a factor for each channel or pixel",
     .keys = keys,
-    .priv_size = sizeof(struct scale_channels),
+    .priv_size = sizeof(struct qd_gate_layer),
     .setup = setup,
     .channels = channels,
     .constant = constant,
-    .forward = forward,
-    .train_need = train_need,
-    .train_forward = train_forward,
-    .backward = backward,
+    .forward = qd_gate_forward,
+    .train_need = qd_gate_train_need,
+    .train_forward = qd_gate_train_forward,
+    .backward = qd_gate_backward,
 };

@@ -61,6 +61,7 @@ for c in $commands; do
     qd-info | qd-bench) set -- -c none.cfg ;;
     qd-detect | qd-classify) set -- -c none.cfg -w none.weights x.jpg ;;
     qd-train | qd-sparse) set -- -c none.cfg -w none.weights -d tiny.data -o run ;;
+    qd-prune-search) set -- -c none.cfg -w none.weights -d tiny.data -o run ;;
     qd-map) set -- -c none.cfg -w none.weights -d tiny.data ;;
     *) set -- ;;
     esac

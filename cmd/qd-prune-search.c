@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * qd-prune-search: the best of many random cuts of one size.  The library scores a candidate at a
+ * time; here are the options, progress, signals, which end the search after the picture, and the
+ * files.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cmd.h"
+
+static struct qd_search_opts search = QD_SEARCH_OPTS_INIT;
+static bool all;
+static int set = QD_SPARSE_SHORTCUT, merge, rules, bad, seed = 1, cache_mb;
+
+/* clang-format off */
+static const struct cmd_opt opts[] = {CMD_OPT_CFG_NEEDED, CMD_OPT_WEIGHTS_NEEDED,
+    {'d', "data", CMD_STR, &cmd.data, "FILE", "data set, a darknet .data file", 0, 0, true},
+    {'o', "output", CMD_STR, &cmd.output, "PREFIX",
+        "write PREFIX.cfg, PREFIX.weights, PREFIX.tsv", 0, 0, true},
+    {'p', "percent", CMD_FLOAT, &search.percent, "P",
+        "share of the multiply-adds that goes [0.5]", .001, .999, false},
+    {'t', "delta", CMD_FLOAT, &search.delta, "P", "how far from it a candidate may be [0.05]",
+        .0001, .5, false},
+    {'n', "number", CMD_INT, &search.number, "N", "candidates [200]", 1, 1000000, false},
+    {'s', "set", CMD_CHOICE, &set, "normal|shortcut", "whose channels may go", 0, 0, false},
+    {'a', "all", CMD_FLAG, &all, NULL, "those of pyramids, groups and depthwise layers, too", 0, 0,
+        false},
+    {'m', "merge", CMD_CHOICE, &merge, "union|majority|root|least",
+        "which layer of a sum decides", 0, 0, false},
+    {'b', "base", CMD_INT, &search.base, "N", "widths are multiples of it [1]", 1, 1024, false},
+    {'l', "min-channels", CMD_INT, &search.min_channels, "N", "least width of a layer [1]", 1,
+        65536, false},
+    {'I', "images", CMD_INT, &search.scored, "N", "pictures of valid= that are scored [all]", 1,
+        2147483647, false},
+    {'A', "adapt", CMD_INT, &search.images, "N",
+        "pictures of train= for the statistics [a tenth, at least 64]", 1, 2147483647, false},
+    {'k', "batch-size", CMD_INT, &search.batch, "N", "of these at a time [16]", 1, 4096, false},
+    {'x', "rules", CMD_CHOICE, &rules, "darknet|voc07|voc12|coco", "of the score", 0, 0, false},
+    {'S', "seed", CMD_INT, &seed, "N", "the same seed gives the same bytes", 0, 2147483647, false},
+    {'r', "resume", CMD_FLAG, &search.resume, NULL, "go on with the candidates of PREFIX.tsv", 0, 0,
+        false},
+    {'B', "bad-labels", CMD_CHOICE, &bad, "fail|drop|clip", "what to do about bad labels", 0, 0,
+        false},
+    {'W', "workers", CMD_INT, &search.workers, "N", "threads that prepare images [half of -j]", 0,
+        64, false},
+    {'C', "cache", CMD_INT, &cache_mb, "MB", "decoded images of a set kept in memory", 0, 1048576,
+        false},
+    CMD_OPT_SIZE, CMD_OPT_THREADS, CMD_OPT_OVERRIDE, CMD_OPT_FORCE, {0}};
+/* clang-format on */
+
+static const struct cmd_info info = {"qd-prune-search", "",
+    "find the best of many random cuts, without sparse training", opts, 0, 0};
+
+/* ------------------------------------------------------------------ signals ------------------- */
+
+static volatile sig_atomic_t caught;
+
+static void on_signal(int sig)
+{
+    caught = sig;
+}
+
+static bool stopped(void *ctx)
+{
+    (void)ctx;
+    return caught != 0;
+}
+
+/* A second signal of the same kind ends the program at once. */
+static void watch_signals(void)
+{
+    struct sigaction a = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+
+    sigemptyset(&a.sa_mask);
+    sigaction(SIGINT, &a, NULL);
+    sigaction(SIGTERM, &a, NULL);
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+/* ------------------------------------------------------------------ files --------------------- */
+
+static char *path_of(const char *suffix, struct qd_error *err)
+{
+    size_t n = strlen(cmd.output) + strlen(suffix) + 1;
+    char *path = malloc(n);
+
+    if (!path) {
+        cmd_error_set(err, QD_ENOMEM, "out of memory");
+        return NULL;
+    }
+    snprintf(path, n, "%s%s", cmd.output, suffix);
+    return path;
+}
+
+/* What cannot be written must not turn out after an hour. */
+static int refuse_old(const char *path, struct qd_error *err)
+{
+    struct stat st;
+
+    if (cmd.force || lstat(path, &st) < 0)
+        return 0;
+    return cmd_error_set(err, QD_EIO, "'%s' exists already (use -f to replace it)", path);
+}
+
+/* ------------------------------------------------------------------ the search ---------------- */
+
+static const char *metric(const struct qd_model *m)
+{
+    return qd_model_classes(m) ? "mAP" : "top1";
+}
+
+static void count(const struct qd_model *m, uint64_t *trained)
+{
+    *trained = 0;
+    for (int i = 0; i < qd_model_layers(m); i++) {
+        struct qd_layer_info l;
+        qd_model_layer(m, i, &l);
+        *trained += l.trained;
+    }
+}
+
+static void print_table(const struct qd_search *s, const struct qd_model *m, double before)
+{
+    struct qd_search_info i;
+    struct qd_search_row best;
+    uint64_t trained;
+
+    qd_search_info(s, &i);
+    qd_search_best(s, &best);
+    count(m, &trained);
+    printf("# candidate %d of %d, %zu pictures scored\n", best.candidate, i.number, i.scored);
+    printf("# metric\tbefore\tafter\n");
+    printf("trained\t%llu\t%llu\n", (unsigned long long)trained, (unsigned long long)best.params);
+    printf("macs\t%llu\t%llu\n", (unsigned long long)i.macs, (unsigned long long)best.macs);
+    printf("%s\t%.6f\t%.6f\n", metric(m), before, best.score);
+}
+
+static void layers(const struct qd_model *m, const struct qd_model *less)
+{
+    for (int i = 0; i < qd_model_layers(m); i++) {
+        struct qd_layer_info a, b;
+        qd_model_layer(m, i, &a);
+        qd_model_layer(less, i, &b);
+        if (a.params)
+            cmd_note("layer %d, [%s]: %d channels before, %d after", i, a.section, a.c, b.c);
+    }
+}
+
+/* 1: ended by a signal, 0: done, -1. */
+static int try_all(struct qd_search *s, struct qd_error *err)
+{
+    struct qd_search_info i;
+    struct qd_search_row row;
+    int ret;
+
+    qd_search_info(s, &i);
+    cmd_note(
+        "%zu pictures for the statistics of a candidate, %zu for its score", i.images, i.scored);
+    if (i.resumed)
+        cmd_note("%d candidates were scored before", i.resumed);
+    cmd_progress_begin("candidates", i.number);
+    while ((ret = qd_search_step(s, &row, err)) > 0) {
+        if (cmd.verbose)
+            cmd_progress_hide();
+        cmd_note("candidate %d: %.1f %% of the multiply-adds, %s %.4f", row.candidate,
+            100 * row.share, "score", row.score);
+        cmd_progress(row.candidate);
+    }
+    cmd_progress_end();
+    return ret < 0 ? -1 : caught != 0;
+}
+
+static int finish(
+    struct qd_search *s, const struct qd_model *m, char *const path[2], struct qd_error *err)
+{
+    struct qd_pruned p;
+    double before;
+    int ret = qd_search_score(s, m, &before, err);
+
+    if (ret == 0)
+        ret = qd_search_finish(s, &p, err);
+    if (ret)
+        return ret;
+    layers(m, p.compact);
+    ret = qd_model_save(p.compact, path[1], cmd.force, err);
+    if (ret == 0)
+        ret = qd_cfg_save(qd_model_cfg(p.compact), path[0], cmd.force, err);
+    qd_pruned_free(&p);
+    if (ret == 0)
+        print_table(s, m, before);
+    return ret;
+}
+
+static int work(const struct qd_model *m, char *const path[2], struct qd_error *err)
+{
+    struct qd_search *s = qd_search_new(m, &search, err);
+    int ret = s ? try_all(s, err) : -1;
+
+    if (ret == 0)
+        ret = finish(s, m, path, err);
+    qd_search_free(s);
+    return ret;
+}
+
+static void settle(const char *log)
+{
+    search.data = cmd.data;
+    search.log = log;
+    search.set = all ? QD_SPARSE_ALL : (enum qd_sparse)set;
+    search.merge = (enum qd_merge)merge;
+    search.rules = (enum qd_rules)rules;
+    search.bad = (enum qd_bad_labels)bad;
+    search.w = cmd.size.w;
+    search.h = cmd.size.h;
+    search.seed = (uint64_t)seed;
+    search.cache = (size_t)cache_mb * 1000000;
+    search.force = cmd.force;
+    search.stop = stopped;
+}
+
+int main(int argc, char *argv[])
+{
+    struct qd_error err = {0};
+    struct qd_model *m = NULL;
+    int ret = -1;
+
+    cmd_parse(&info, argc, argv);
+    char *path[2] = {path_of(".cfg", &err), path_of(".weights", &err)};
+    char *log = path_of(".tsv", &err);
+    if (path[0] && path[1] && log && refuse_old(path[0], &err) == 0 &&
+        refuse_old(path[1], &err) == 0)
+        m = cmd_model(&err);
+    if (m) {
+        settle(log);
+        watch_signals();
+        ret = work(m, path, &err);
+    }
+    qd_model_free(m);
+    free(path[0]);
+    free(path[1]);
+    free(log);
+    if (ret < 0)
+        return cmd_fail(&err);
+    if (ret > 0) {
+        signal((int)caught, SIG_DFL);
+        raise((int)caught);
+    }
+    return cmd_finish();
+}

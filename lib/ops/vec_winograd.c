@@ -27,6 +27,7 @@ enum {
     SIDE_MAX = 6,               /* of a patch: m + 2 */
     BLOCK_FLOATS = 128 * 1024,  /* of transformed input and output in a block */
     SPLIT_FLOATS = 256 * 1024,  /* filters above this are split, not patches */
+    EVEN = 4,                   /* blocks are a multiple of it, so that threads end together */
     SUPER = 256,                /* patches at once when the filters are split */
     GROUPS = 8,                 /* at most so many groups of panels */
     LARGE_MAP = 24,             /* m = 4 from this side on ... */
@@ -63,7 +64,10 @@ static struct wino shape(const struct qd_conv_geom *g)
     w.split = (long)w.xi * g->c * w.panels * NR > SPLIT_FLOATS;
     long most = w.split ? SUPER : BLOCK_FLOATS / ((long)w.xi * (g->c + w.panels * NR));
     most = QD_MAX(most / MR * MR, 2 * MR);
-    w.block = ceil_div(w.patches, ceil_div(w.patches, most)); /* equal blocks */
+    int blocks = ceil_div(w.patches, most);
+    if (!w.split && w.patches >= (long)(blocks + EVEN) * MR / 2)
+        blocks = ceil_div(blocks, EVEN) * EVEN;
+    w.block = ceil_div(w.patches, blocks); /* equal blocks */
     w.groups = QD_MIN(w.panels, GROUPS);
     w.group = ceil_div(w.panels, w.groups);
     return w;
@@ -74,7 +78,7 @@ static bool supports(const struct qd_conv_geom *g)
     const int few = QD_MIN(g->oh, g->ow) >= LARGE_MAP ? 16 : 32; /* filters: half a panel */
 
     return g->rh == 3 && g->rw == 3 && g->sy == 1 && g->sx == 1 && g->dil == 1 && g->groups == 1 &&
-           g->c >= 16 && g->k >= few && g->oh >= 4 && g->ow >= 4;
+           g->c >= 12 && g->k >= few && g->oh >= 4 && g->ow >= 4;
 }
 
 static bool can_pool(const struct qd_conv_geom *g)

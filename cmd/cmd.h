@@ -143,6 +143,11 @@ int cmd_names(
 /* Fill in an error of the command's own; returns -1. */
 int cmd_error_set(struct qd_error *err, enum qd_code code, const char *fmt, ...) QD_PRINTF(3, 4);
 
+/* Write PREFIX.cfg and PREFIX.weights, both or none; without -f neither may exist. */
+int cmd_save(const struct qd_model *m, const char *prefix, struct qd_error *err) QD_MUSTCHECK;
+/* Whether that can be done, as far as is known before the work. */
+int cmd_save_check(const char *prefix, struct qd_error *err) QD_MUSTCHECK;
+
 /* Options that qd-detect and qd-map share: how a picture becomes the input of a net. */
 struct cmd_input {
     bool letterbox, exif;
@@ -178,6 +183,8 @@ void cmd_progress_hide(void);
 
 /* Seconds of a clock that never steps. */
 double cmd_now(void);
+/* A whole number or a decimal fraction, nothing else; no locale is set in commands. */
+bool cmd_number(const char *s, bool whole, double *out);
 /* Used between the files of cmd/ only: the command being run, and "name: kind message". */
 const struct cmd_info *cmd_current(void);
 void cmd_vprint(const char *kind, const char *fmt, va_list ap) QD_PRINTF(2, 0);

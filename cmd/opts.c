@@ -138,8 +138,7 @@ static void help(void)
     }
 }
 
-/* A whole number or a decimal fraction, nothing else; no locale is set in commands. */
-static bool number(const char *s, bool whole, double *out)
+bool cmd_number(const char *s, bool whole, double *out)
 {
     char *end;
 
@@ -161,7 +160,7 @@ static bool size(const char *s, const struct cmd_opt *o, struct cmd_size *out)
         return false;
     memcpy(w, s, n);
     w[n] = 0;
-    if (!number(w, true, &a) || !number(x ? x + 1 : w, true, &b))
+    if (!cmd_number(w, true, &a) || !cmd_number(x ? x + 1 : w, true, &b))
         return false;
     if (a < o->min || a > o->max || b < o->min || b > o->max)
         return false;
@@ -188,7 +187,7 @@ static double checked(const struct cmd_opt *o, const char *s)
 {
     double v;
 
-    if (!number(s, o->type == CMD_INT, &v))
+    if (!cmd_number(s, o->type == CMD_INT, &v))
         misuse("option -%c/--%s: '%s' is not a%s number", o->letter, o->name, s,
             o->type == CMD_INT ? " whole" : "");
     if (v < o->min || v > o->max)

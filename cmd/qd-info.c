@@ -5,8 +5,6 @@
  * parameters for a first try.
  */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "cmd.h"
 
@@ -64,24 +62,6 @@ static void print_layers(const struct qd_model *m)
     printf("weights_bytes\t%llu\n", 4 * params + 20);
 }
 
-static int write_model(const struct qd_model *m, struct qd_error *err)
-{
-    size_t n = strlen(cmd.output) + sizeof(".weights");
-    char *path = malloc(n);
-
-    if (!path) {
-        *err = (struct qd_error){QD_ENOMEM, "out of memory"};
-        return -1;
-    }
-    snprintf(path, n, "%s.cfg", cmd.output);
-    int ret = qd_cfg_save(qd_model_cfg(m), path, cmd.force, err);
-    snprintf(path, n, "%s.weights", cmd.output);
-    if (ret == 0)
-        ret = qd_model_save(m, path, cmd.force, err);
-    free(path);
-    return ret;
-}
-
 int main(int argc, char *argv[])
 {
     struct qd_error err = {0};
@@ -102,7 +82,7 @@ int main(int argc, char *argv[])
         return cmd_fail(&err);
     int ret = seed >= 0 ? qd_model_settle(m, (uint64_t)seed, &err) : 0;
     if (ret == 0 && cmd.output)
-        ret = write_model(m, &err);
+        ret = cmd_save(m, cmd.output, &err);
     if (ret == 0 && !cmd.output)
         print_layers(m);
     qd_model_free(m);

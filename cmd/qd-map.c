@@ -177,17 +177,6 @@ static int add_labels(
 
 /* ------------------------------------------------------------------ one picture --------------- */
 
-/* Move the side lo..hi (centre x, length w) into 0..limit. */
-static void clip_side(float *x, float *w, float limit)
-{
-    float lo = *x - *w / 2, hi = *x + *w / 2;
-
-    lo = lo < 0 ? 0 : lo > limit ? limit : lo;
-    hi = hi < 0 ? 0 : hi > limit ? limit : hi;
-    *x = (lo + hi) / 2;
-    *w = hi - lo;
-}
-
 /* Drop low scores; returns how many stay. */
 static size_t cut(struct qd_det *d, size_t n, float limit)
 {
@@ -197,21 +186,6 @@ static size_t cut(struct qd_det *d, size_t n, float limit)
         if (d[i].score > limit)
             d[kept++] = d[i];
     return kept;
-}
-
-/* Boxes are written clipped to the picture for the programs of VOC and COCO (darknet.md 6.4), so
- * these rules get them clipped.  size: of the picture in the unit of the boxes; one: a pixel
- * in it, since VOC's last coordinate is that of the last pixel. */
-static void clip(struct qd_det *d, size_t n, const float size[2], const float one[2])
-{
-    bool voc = rules == QD_RULES_VOC07 || rules == QD_RULES_VOC12;
-
-    if (rules == QD_RULES_DARKNET)
-        return;
-    for (size_t i = 0; i < n; i++) {
-        clip_side(&d[i].box.x, &d[i].box.w, voc ? size[0] - one[0] : size[0]);
-        clip_side(&d[i].box.y, &d[i].box.h, voc ? size[1] - one[1] : size[1]);
-    }
 }
 
 /* Detections of the net; boxes are fractions. */
@@ -227,7 +201,7 @@ static int add_from_net(struct run *r, struct qd_eval_input *in, const char *pat
     int ret = cmd_detect(r->net, &input, img, dopts, &d, err);
     if (ret == 0) {
         const float size[2] = {1, 1}, one[2] = {1 / (float)img->w, 1 / (float)img->h};
-        clip(d.det, d.n, size, one);
+        qd_eval_clip((enum qd_rules)rules, d.det, d.n, size, one);
         in->w = img->w;
         in->h = img->h;
         in->det = d.det;
@@ -262,7 +236,7 @@ static int add_from_file(struct run *r, struct qd_eval_input *in, const char *pa
     in->det = copy;
     in->ndet = thresh >= 0 ? cut(copy, d.n, thresh) : d.n;
     if (!qd_detfile_is_coco(r->detfile)) /* such a file is taken as it is */
-        clip(copy, in->ndet, size, one);
+        qd_eval_clip((enum qd_rules)rules, copy, in->ndet, size, one);
     int ret = qd_eval_add(r->eval, in, err);
     free(copy);
     return ret;

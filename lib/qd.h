@@ -531,6 +531,12 @@ struct qd_eval_input {
  * error, and nothing is added then. */
 int qd_eval_add(
     struct qd_eval *e, const struct qd_eval_input *in, struct qd_error *err) QD_MUSTCHECK;
+/* Boxes are written clipped to the picture for the programs of VOC and COCO (darknet.md 6.4); by
+ * these rules clip those of a net so before qd_eval_add().  size: width and height of the picture
+ * in the unit of the boxes; one: a pixel in it, since VOC's last coordinate is that of the last
+ * pixel. */
+void qd_eval_clip(
+    enum qd_rules rules, struct qd_det *d, size_t n, const float size[2], const float one[2]);
 /* Score everything.  per_class: opts.classes entries, or NULL. */
 int qd_eval_run(struct qd_eval *e, struct qd_eval_result *out, struct qd_eval_class *per_class,
     struct qd_error *err) QD_MUSTCHECK;
@@ -721,6 +727,19 @@ void qd_trial_layer(const struct qd_trial *t, int layer, struct qd_trial_layer *
 /* Bytes of all that a step takes, the model's parameters included. */
 size_t qd_trial_memory(const struct qd_trial *t);
 
+struct qd_score_opts {
+    enum qd_rules rules;
+    size_t limit;            /* images, the first ones; 0: all */
+    bool (*stop)(void *ctx); /* NULL, or asked before each image: true ends it */
+    void *ctx;
+    enum qd_bad_labels bad;
+};
+/* Score a detector on the pictures of valid= of a .data file, each as QD_FIT_MODEL: the mean
+ * average precision that qd-map prints.  opts NULL: all 0.  1 when it was stopped; *map is not set
+ * then. */
+int qd_detect_score(struct qd_net *net, const char *data, const struct qd_score_opts *opts,
+    double *map, struct qd_error *err) QD_MUSTCHECK;
+
 struct qd_top {
     long images;
     double top1, top5; /* shares of the images */
@@ -801,6 +820,8 @@ struct qd_pruned {
     float limit;              /* the highest that leaves every layer a factor, as long as a factor
                                  at the threshold stays: rules that drop it must go below */
     float threshold;          /* that the factors were compared with; group: 0 */
+    float small;              /* share of the factors of the rule's set that are below .01: as many
+                                 as sparse training has brought down; layer: 0 */
     int raised;               /* layers that keep more than the threshold says, for min_channels or
                                  layer_keep */
     int blocked;              /* channels that stay though their factors say otherwise, and units

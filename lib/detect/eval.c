@@ -207,3 +207,27 @@ void qd_eval_totals(
     out->f1 = tp ? 2 * out->precision * out->recall / (out->precision + out->recall) : 0;
     out->avg_iou = tp + fp ? iou_sum / (double)(tp + fp) : 0;
 }
+
+/* Move the side lo..hi (centre x, length w) into 0..limit. */
+static void clip_side(float *x, float *w, float limit)
+{
+    float lo = *x - *w / 2, hi = *x + *w / 2;
+
+    lo = lo < 0 ? 0 : lo > limit ? limit : lo;
+    hi = hi < 0 ? 0 : hi > limit ? limit : hi;
+    *x = (lo + hi) / 2;
+    *w = hi - lo;
+}
+
+void qd_eval_clip(
+    enum qd_rules rules, struct qd_det *d, size_t n, const float size[2], const float one[2])
+{
+    bool voc = rules == QD_RULES_VOC07 || rules == QD_RULES_VOC12;
+
+    if (rules == QD_RULES_DARKNET)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        clip_side(&d[i].box.x, &d[i].box.w, voc ? size[0] - one[0] : size[0]);
+        clip_side(&d[i].box.y, &d[i].box.h, voc ? size[1] - one[1] : size[1]);
+    }
+}

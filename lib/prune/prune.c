@@ -32,12 +32,25 @@ static int *identity(int n, struct qd_error *err)
     return origin;
 }
 
+/* Of the factors that could be taken, the share that is next to nothing. */
+static float small(const struct qd_choice *c)
+{
+    size_t below = 0;
+
+    for (int k = 0; k < c->set.n; k++)
+        for (int i = c->groups->first[c->set.layer[k] + 1];
+             i < c->groups->first[c->set.layer[k] + 2]; i++)
+            below += c->score[i] < .01f;
+    return (float)((double)below / (double)c->set.channels);
+}
+
 /* What the choice was, for the user. */
 static void report(struct qd_pruned *p, const struct qd_choice *c)
 {
     p->percent = c->percent;
     p->limit = c->limit;
     p->threshold = c->threshold;
+    p->small = small(c);
     p->blocked = c->blocked;
     p->why = c->why;
     for (int i = 0; i < c->model->graph->nlayers; i++)

@@ -218,7 +218,8 @@ int qd_search_score(
     struct qd_search *s, const struct qd_model *m, double *score, struct qd_error *err)
 {
     const struct qd_net_opts how = {.w = s->o.w, .h = s->o.h};
-    const struct qd_score_opts o = {s->o.rules, (size_t)s->o.scored, s->o.stop, s->o.ctx};
+    const struct qd_score_opts o = {
+        .rules = s->o.rules, .limit = (size_t)s->o.scored, .stop = s->o.stop, .ctx = s->o.ctx};
     struct qd_net *net = qd_net_new(m, &how, err);
     struct qd_top top = {0};
     int ret;

@@ -9,8 +9,15 @@
 
 /* ---- detectors ------------------------------------------------------------------------------- */
 
-static int score_image(struct qd_net *net, struct qd_dataset *set, size_t i, struct qd_eval *e,
-    const struct qd_detect_opts *opts, struct qd_error *err)
+struct scoring {
+    struct qd_eval *e;
+    struct qd_detect_opts opts;
+    enum qd_rules rules;
+};
+
+/* Add image i, with the detections of the net. */
+static int score_image(
+    struct qd_net *net, struct qd_dataset *set, size_t i, struct scoring *how, struct qd_error *err)
 {
     const struct qd_sample *s = &set->sample[i];
     struct qd_truth *truth = qd_alloc(s->nlabel, sizeof(*truth), err);
@@ -22,13 +29,15 @@ static int score_image(struct qd_net *net, struct qd_dataset *set, size_t i, str
         qd_dataset_put(set, i, img);
     if (ret == 0) {
         qd_net_forward(net);
-        ret = qd_net_detect(net, 0, opts, &dets, err);
+        ret = qd_net_detect(net, 0, &how->opts, &dets, err);
     }
     for (size_t k = 0; truth && k < s->nlabel; k++)
         truth[k] = (struct qd_truth){.box = s->label[k].box, .class_id = s->label[k].class_id};
     if (ret == 0) {
+        const float size[2] = {1, 1}, one[2] = {1 / (float)s->w, 1 / (float)s->h};
+        qd_eval_clip(how->rules, dets.det, dets.n, size, one);
         struct qd_eval_input in = {(long)i, s->w, s->h, truth, s->nlabel, dets.det, dets.n};
-        ret = qd_eval_add(e, &in, err);
+        ret = qd_eval_add(how->e, &in, err);
     }
     qd_dets_free(&dets);
     qd_free(truth);
@@ -39,23 +48,44 @@ int qd_score_detector(struct qd_net *net, struct qd_dataset *set, const struct q
     double *map, struct qd_error *err)
 {
     bool darknet = o->rules == QD_RULES_DARKNET;
-    struct qd_detect_opts opts = QD_DETECT_OPTS_INIT;
+    struct scoring how = {.opts = QD_DETECT_OPTS_INIT, .rules = o->rules};
     struct qd_eval_opts eval = {
         .rules = o->rules, .classes = set->classes, .iou = .5f, .pr_thresh = .25f};
     struct qd_eval_result result;
-    struct qd_eval *e = qd_eval_new(&eval, err);
     size_t n = o->limit && o->limit < set->n ? o->limit : set->n;
-    int ret = e ? 0 : -1;
 
-    opts.thresh = darknet ? .005f : .001f; /* as qd-map */
-    opts.nms = darknet ? .45f : .6f;
+    how.e = qd_eval_new(&eval, err);
+    how.opts.thresh = darknet ? .005f : .001f; /* as qd-map */
+    how.opts.nms = darknet ? .45f : .6f;
+    int ret = how.e ? 0 : -1;
     for (size_t i = 0; ret == 0 && i < n; i++)
-        ret = o->stop && o->stop(o->ctx) ? 1 : score_image(net, set, i, e, &opts, err);
+        ret = o->stop && o->stop(o->ctx) ? 1 : score_image(net, set, i, &how, err);
     if (ret == 0)
-        ret = qd_eval_run(e, &result, NULL, err);
+        ret = qd_eval_run(how.e, &result, NULL, err);
     if (ret == 0)
         *map = result.map < 0 ? 0 : result.map;
-    qd_eval_free(e);
+    qd_eval_free(how.e);
+    return ret;
+}
+
+int qd_detect_score(struct qd_net *net, const char *data, const struct qd_score_opts *opts,
+    double *map, struct qd_error *err)
+{
+    const struct qd_score_opts none = {.limit = 0}, *o = opts ? opts : &none;
+    const struct qd_preflight_opts preflight = {
+        .data = data, .classes = qd_model_classes(net->model), .valid = true, .bad = o->bad};
+    const struct qd_image_opts decode = {.channels = net->graph->c};
+    struct qd_sets sets;
+
+    if (!preflight.classes)
+        return qd_error_set(
+            err, QD_EARG, "%s: the net has no detection head", qd_cfg_name(net->model->cfg));
+    if (qd_sets_open(&preflight, &sets, err) < 0)
+        return -1;
+    int ret = qd_dataset_decode(sets.valid, &decode, 0, err);
+    if (ret == 0)
+        ret = qd_score_detector(net, sets.valid, o, map, err);
+    qd_sets_close(&sets);
     return ret;
 }
 
@@ -152,7 +182,8 @@ static int score(struct qd_train *t, struct qd_net *net, const struct qd_score_o
 int qd_score_run(
     struct qd_train *t, size_t limit, double *value, size_t *bytes, struct qd_error *err)
 {
-    const struct qd_score_opts o = {t->o.rules, limit, t->o.stop, t->o.ctx};
+    const struct qd_score_opts o = {
+        .rules = t->o.rules, .limit = limit, .stop = t->o.stop, .ctx = t->o.ctx};
     bool average = t->ema && t->ema_updates && !t->ema_done;
     float *params = t->m->params;
     size_t activations, packed;

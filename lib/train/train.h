@@ -151,12 +151,6 @@ int qd_statistics_gather(struct qd_model *m, struct qd_dataset *set,
 
 /* ---- evaluate.c ---- */
 
-struct qd_score_opts {
-    enum qd_rules rules;
-    size_t limit; /* images, 0: all */
-    bool (*stop)(void *ctx);
-    void *ctx;
-};
 /* mAP of a detector: 0, 1 when it was stopped, -1. */
 int qd_score_detector(struct qd_net *net, struct qd_dataset *set, const struct qd_score_opts *o,
     double *map, struct qd_error *err) QD_MUSTCHECK;

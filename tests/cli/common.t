@@ -62,6 +62,8 @@ for c in $commands; do
     qd-detect | qd-classify) set -- -c none.cfg -w none.weights x.jpg ;;
     qd-train | qd-sparse) set -- -c none.cfg -w none.weights -d tiny.data -o run ;;
     qd-prune-search) set -- -c none.cfg -w none.weights -d tiny.data -o run ;;
+    qd-prune-group) set -- -c none.cfg -w none.weights -o run -g 0-1:.5 ;;
+    qd-prune-*) set -- -c none.cfg -w none.weights -o run ;;
     qd-map) set -- -c none.cfg -w none.weights -d tiny.data ;;
     *) set -- ;;
     esac

@@ -802,7 +802,8 @@ struct qd_prune_opts {
                               'goal' and not above it: parameters, multiply-adds, milliseconds of a
                               forward pass on this machine; up to 1: share of the whole model's */
     double goal;
-    int w, h;      /* input size for multiply-adds, time and verification; 0: the model's */
+    int w, h;      /* input size for multiply-adds, time and verification; 0: the model's, but
+                      verification takes 96x96 where the net can have that size */
     uint64_t seed; /* of the picture that is verified with */
 };
 #define QD_PRUNE_OPTS_INIT                                                                         \

@@ -97,7 +97,6 @@ int qd_prune(struct qd_pruned *p, const struct qd_model *m, const char *name,
     static const struct qd_prune_opts defaults = QD_PRUNE_OPTS_INIT;
     const struct qd_rule *rule = qd_rule_find(name);
     struct qd_prune_opts o = opts ? *opts : defaults;
-    struct qd_verify_opts how = {.w = o.w, .h = o.h, .seed = o.seed};
     size_t steps;
 
     *p = (struct qd_pruned){0};
@@ -110,7 +109,7 @@ int qd_prune(struct qd_pruned *p, const struct qd_model *m, const char *name,
     if (o.target != QD_TARGET_NONE && qd_target_meet(m, rule, &o, err) < 0)
         return -1;
     if (qd_prune_step(p, m, rule, &o, &steps, err) < 0 ||
-        qd_verify(p->masked, p->compact, &how, &p->difference, err) < 0) {
+        qd_verify_step(p->masked, p->compact, &o, &p->difference, err) < 0) {
         qd_pruned_free(p);
         return -1;
     }

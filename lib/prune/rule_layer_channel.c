@@ -22,13 +22,12 @@ static int step(struct qd_pruned *p, const struct qd_model *m, const struct qd_p
     size_t *steps, struct qd_error *err)
 {
     const struct qd_rule *channels = o->base ? &qd_rule_shortcut : &qd_rule_slim;
-    const struct qd_verify_opts how = {.w = o->w, .h = o->h, .seed = o->seed};
     struct qd_pruned first = {0};
     size_t units;
     int ret = -1;
 
     if (qd_prune_step(&first, m, channels, o, steps, err) < 0 ||
-        qd_verify(first.masked, first.compact, &how, NULL, err) < 0)
+        qd_verify_step(first.masked, first.compact, o, NULL, err) < 0)
         goto done;
     qd_model_free(first.masked);
     first.masked = NULL;

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/io.h"
 #include "net/net.h"
+#include "prune/prune.h"
 #include "prune/rewrite.h"
 #include "prune/search.h"
 
@@ -309,7 +310,7 @@ int qd_search_step(struct qd_search *s, struct qd_search_row *row, struct qd_err
 
 static int finish(struct qd_search *s, struct qd_pruned *p, struct qd_error *err)
 {
-    const struct qd_verify_opts how = {.w = s->o.w, .h = s->o.h, .seed = s->o.seed};
+    const struct qd_prune_opts how = {.w = s->o.w, .h = s->o.h, .seed = s->o.seed};
     size_t layers = (size_t)s->m->graph->nlayers;
     double share;
     int ret = qd_candidates_draw(&s->cuts, s->best.draw, &share, err);
@@ -325,7 +326,7 @@ static int finish(struct qd_search *s, struct qd_pruned *p, struct qd_error *err
         p->origin[i] = (int)i;
     p->percent = (float)(1 - share);
     p->limit = (float)(1 - s->cuts.least);
-    if (qd_verify(p->masked, p->compact, &how, &p->difference, err) < 0)
+    if (qd_verify_step(p->masked, p->compact, &how, &p->difference, err) < 0)
         return -1;
     return refresh(s, p->compact, err);
 }

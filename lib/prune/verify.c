@@ -7,8 +7,10 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "net/net.h"
+#include "prune/prune.h"
 
 static const double TOLERANCE = 1e-4;
+enum { SMALL = 96 }; /* a picture for which three maps of stride 32 are left along a side */
 
 static void noise(const struct qd_tensor *in, uint64_t seed)
 {
@@ -146,4 +148,27 @@ int qd_verify(const struct qd_model *a, const struct qd_model *b, const struct q
     qd_net_free(net);
     qd_arena_free(&arena);
     return ret;
+}
+
+/* Whether the net can be built for such a picture with the same parameters. */
+static bool fits(const struct qd_model *m, int side)
+{
+    struct qd_graph *g = qd_graph_new(m->cfg, side, side, true, NULL);
+    bool same = g && g->nparams == m->graph->nparams && g->nlayers == m->graph->nlayers;
+
+    for (int i = 0; same && i < g->nlayers; i++)
+        same = g->layer[i].c == m->graph->layer[i].c;
+    qd_graph_free(g);
+    return same;
+}
+
+int qd_verify_step(const struct qd_model *masked, const struct qd_model *compact,
+    const struct qd_prune_opts *o, double *far, struct qd_error *err)
+{
+    struct qd_verify_opts how = {.w = o->w, .h = o->h, .seed = o->seed};
+
+    if (!o->w && !o->h && QD_MIN(masked->graph->h, masked->graph->w) > SMALL &&
+        fits(masked, SMALL) && fits(compact, SMALL))
+        how.w = how.h = SMALL;
+    return qd_verify(masked, compact, &how, far, err);
 }

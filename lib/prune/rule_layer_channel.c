@@ -11,6 +11,7 @@ static void join(struct qd_pruned *p, const struct qd_pruned *first)
     p->percent = first->percent;
     p->limit = first->limit;
     p->threshold = first->threshold;
+    p->small = first->small;
     p->raised = first->raised;
     p->blocked += first->blocked;
     p->why = first->why ? first->why : p->why;

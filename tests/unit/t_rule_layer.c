@@ -193,12 +193,13 @@ static void both_stages(int base)
     o.base = base;
     o.shortcuts = 2;
     o.percent = .5f;
-    factors(m, 2, .01f, .02f);
+    factors(m, 2, .001f, .002f);
     factors(m, 14, .02f, .03f);
     if (!OK(qd_prune(&p, m, "layer-channel", &o, &err) == 0, "base %d %s", base, err.msg))
         goto done;
     OK(p.units == 2 && p.percent == .5f && p.threshold > .5f, "%d units, %g below %g", p.units,
         (double)p.percent, (double)p.threshold);
+    OK(p.small > 0 && p.small < .5f, "%g of the factors are small", (double)p.small);
     OK(p.compact->graph->nparams < m->graph->nparams / 2, "%zu of %zu values",
         p.compact->graph->nparams, m->graph->nparams);
     OK(p.masked->graph->nlayers == m->graph->nlayers, "the second stage's masked model");

@@ -21,7 +21,7 @@ judge()
     else
         sed -n 2p "$ERR" | grep -q '^usage: ' || [ $lines -eq 1 ] || why="$why; what is line 2?"
     fi
-    head -n 1 "$ERR" | grep -qE -e "^qd-[a-z]+: $3" || why="$why; expected '$3'"
+    head -n 1 "$ERR" | grep -qE -e "^qd-[a-z-]+: $3" || why="$why; expected '$3'"
     # One sentence: printable, of a length that can be read, not ending in a full stop.
     head -n 1 "$ERR" | grep -qE -e '^[ -~]{12,300}[^.]$' || why="$why; no clear line"
     [ ! -s "$OUT" ] || [ -n "${others:-}" ] || why="$why; something on standard output"
@@ -442,6 +442,73 @@ rm -f kept.cfg
 try 1 'output: a folder that is not there' ".*no/x\\.cfg" qd-info -c base.cfg -r 1 -o no/x
 try 1 'output: damaged cfg' ".*'filters=0'" qd-info -c base.cfg -r 1 -D 0.filters=0 -o x
 try 1 'standard output is full' '.*No space left' sh -c 'qd-info -c base.cfg >/dev/full'
+
+# ---- pruning -----------------------------------------------------------------------------------
+
+# prune NAME ERE RULE ARGUMENT...: cut.cfg; refused with status 2 or 1 (in $cut_rc)
+prune()
+{
+    p_name=$1
+    p_ere=$2
+    p_rule=$3
+    shift 3
+    try "$cut_rc" "prune: $p_name" "$p_ere" \
+        qd-prune-"$p_rule" -q -c cut.cfg -w cut.weights -o cut2 "$@"
+}
+
+{
+    printf '[net]\nwidth=32\nheight=32\nchannels=3\n'
+    for t in '8 2' '8 1' '8 1'; do
+        printf '[convolutional]\nbatch_normalize=1\nfilters=%s\nsize=3\nstride=%s\n' \
+            "${t% *}" "${t#* }"
+        printf 'pad=1\nactivation=leaky\n'
+    done
+    printf '[shortcut]\nfrom=-3\nactivation=linear\n'
+    sed -n '11,$p' base.cfg
+} >cut.cfg
+status 0 'a net to prune' qd-info -c cut.cfg -r 1 -o cut -f
+status 0 'the net that is pruned below is good' qd-prune-slim -q -c cut.cfg -w cut.weights -o t
+rm -f t.cfg t.weights
+cut_rc=2
+for t in 1 1.5 -.1 nan inf 1e999 '' x 50%; do
+    prune "a percent of '$t'" '.*-p/--percent' slim -p "$t"
+done
+for t in nan -1 2 x; do
+    prune "a share of '$t' that stays" '.*-k/--layer-keep' slim -k "$t"
+done
+for t in params=0 params=-1 macs=nan ms=x ms= time=1 =.5 '' params; do
+    prune "a target of '$t'" '.*-t/--target' slim -t "$t"
+done
+for t in 0-99999999999999999999:.5 5-2:.5 0-3:1.1 0-3:nan 0-3 :; do
+    prune "ranges of '$t'" '.*-g/--group' group -g "$t"
+done
+prune 'a base below 0' '.*-b/--base' slim -b -8
+prune 'a least width beyond any integer' '.*-l/--min-channels' slim -l 99999999999999999999
+prune 'an unknown merge' '.*-m/--merge' slim -m all
+prune 'a number of blocks that is a word' '.*-n/--shortcuts' layer -n many
+cut_rc=1
+prune 'a target that no cut can reach' '.*parameters' slim -t params=2
+prune 'a time that no machine can reach' '.*' slim -t ms=1e-9
+prune 'ranges of percent 1' '.*percent' group -g 0-3:1
+prune 'ranges beyond the net' '.*1000000' group -g 0-1000000:.5
+prune 'more blocks than there are' '.*residual units' layer -S -n 60000
+prune 'an output that is not a folder' '.*no/x' slim -M no/x
+head -c 100 cut.weights >short
+try 1 'prune: weights that are too short' '.*short' qd-prune-slim -c cut.cfg -w short -o cut2
+try 1 'prune: weights of another net' '.*good\.weights' \
+    qd-prune-slim -c cut.cfg -w good.weights -o cut2
+try 1 'prune: a net without factors' '.*base\.cfg|.*channels' \
+    qd-prune-slim -c base.cfg -w good.weights -o cut2
+try 1 'prune: a net without blocks' '.*no layer adds' \
+    qd-prune-layer -c base.cfg -w good.weights -o cut2
+sed '8,$d' cut.cfg >one.cfg
+qd-info -c one.cfg -r 1 -o one -f >/dev/null
+try 1 'prune: a net of one layer' '.*channels' qd-prune-slim -c one.cfg -w one.weights -o cut2 -a
+for t in -1 nan inf x; do
+    try 2 "sparse: a strength of '$t'" '.*-s/--s' \
+        qd-sparse -c cut.cfg -d set.data -o cut2 -n 1 -s "$t"
+done
+rm -f cut.cfg cut.weights one.cfg one.weights short
 
 # ---- options -----------------------------------------------------------------------------------
 

@@ -21,6 +21,12 @@ if bccd=$(shared bccd); then
         status 0 "bccd-$net, again" recipe bccd bccd-$net BCCD "$bccd"
         same_bytes whole out/$net.weights "bccd-$net: the finished run goes on to its end"
     done
+    for row in tiny-normal tiny-group quarter-slim quarter-layer-channel; do
+        status 0 "$row" recipe bccd-prune "out/$row.row" BCCD "$bccd"
+        ok "$row: parameters and multiply-adds fell" awk -F '\t' -v net="$row" \
+            'END { exit !(NF == 10 && $1 == net && $3 < $2 && $5 < $4) }' "out/$row.row"
+    done
+    status 0 'prune-clean' recipe bccd-prune prune-clean BCCD "$bccd"
     status 0 'bccd-clean' recipe bccd bccd-clean BCCD "$bccd"
     ok 'nothing is left' test -z "$(ls out)"
 else

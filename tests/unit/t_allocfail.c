@@ -13,6 +13,7 @@
 #include "tap.h"
 #include "base/buf.h"
 #include "base/io.h"
+#include "train/sparse.h"
 
 typedef int scenario_fn(struct qd_error *err);
 
@@ -294,6 +295,21 @@ static int verify(struct qd_error *err)
     return ret;
 }
 
+static int sparsity(struct qd_error *err)
+{
+    static const int first[] = {0, 2};
+    const struct qd_sparsity_opts o = {.layers = first, .nlayers = 2, .s = .1f};
+    const struct qd_sparsity_run run = {.iterations = 10, .images = 4, .batch = 2, .parts = 1};
+    struct qd_cfg *cfg = qd_cfg_parse(residual, sizeof(residual) - 1, "test", err);
+    struct qd_model *m = cfg ? qd_model_new(cfg, err) : NULL;
+    struct qd_sparsity *s = m ? qd_sparsity_new(m, &o, &run, err) : NULL;
+    int ret = s ? 0 : -1;
+
+    qd_sparsity_free(s);
+    qd_model_free(m);
+    return ret;
+}
+
 static int files_in_tmp(void)
 {
     char path[300];
@@ -376,5 +392,6 @@ int main(void)
     check("rules of pruning", prune_rules);
     check("a target of pruning", prune_target);
     check("verification", verify);
+    check("sparse training", sparsity);
     return tap_done();
 }

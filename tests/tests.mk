@@ -17,7 +17,7 @@ CHECK_BIN = $(TEST_BIN) $(REPLAY_BIN)
 CHECK_SH = $(wildcard tests/unit/*.t tests/ops/*.t tests/golden/*.t tests/cli/*.t tests/man/*.t)
 STYLE_SH = $(wildcard tests/style/*.t)
 # The slow ones first, so that none of them is left alone at the end.
-SLOW = %/t_net %/t_ops %/examples.t %/qd-map.t
+SLOW = %/recipes.t %/t_net %/t_ops %/examples.t %/qd-map.t
 ALL = $(CHECK_BIN) $(CHECK_SH) $(STYLE_SH)
 CHECK ?= $(filter $(SLOW),$(ALL)) $(filter-out $(SLOW),$(ALL))
 CHOSEN = $(if $T,$(foreach t,$T,$(filter %$t %$t.t,$(CHECK))),$(CHECK))

@@ -21,7 +21,7 @@ if bccd=$(shared bccd); then
         status 0 "bccd-$net, again" recipe bccd bccd-$net BCCD "$bccd"
         same_bytes whole out/$net.weights "bccd-$net: the finished run goes on to its end"
     done
-    for row in tiny-normal tiny-group quarter-slim quarter-layer-channel; do
+    for row in tiny-group quarter-layer-channel; do
         status 0 "$row" recipe bccd-prune "out/$row.row" BCCD "$bccd"
         ok "$row: parameters and multiply-adds fell" awk -F '\t' -v net="$row" \
             'END { exit !(NF == 10 && $1 == net && $3 < $2 && $5 < $4) }' "out/$row.row"

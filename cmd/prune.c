@@ -183,7 +183,13 @@ void cmd_prune_layers(const struct qd_model *m, const struct qd_pruned *p)
 static void warn(const struct qd_pruned *p)
 {
     double percent = (double)p->percent;
+    bool few = percent > 0 && (double)p->small < percent / 2;
 
+    if (few && p->limit <= 0) {
+        cmd_warn("the factors have not separated at all: those of a layer are all as small as the "
+                 "smallest of the net, so the cut is arbitrary; train with qd-sparse first");
+        return;
+    }
     if (p->raised && percent > (double)p->limit)
         cmd_warn("percent %g is beyond %g, the most that leaves every layer a channel", percent,
             (double)p->limit);
@@ -193,7 +199,7 @@ static void warn(const struct qd_pruned *p)
     if (p->blocked)
         cmd_warn("%d channels or blocks that were to go stay: %s", p->blocked,
             p->why ? p->why : "there are no more");
-    if (percent > 0 && (double)p->small < percent / 2)
+    if (few)
         cmd_warn("the factors have not separated: %.1f %% of them are below 0.01, %.1f %% are to "
                  "go, so the cut is arbitrary and costs precision; train with qd-sparse first",
             100 * (double)p->small, 100 * percent);

@@ -64,10 +64,11 @@ extern struct cmd_prune_opts cmd_prune_opts;
 #define PRUNE_GROUP \
     {'g', "group", CMD_STR, &cmd_prune_opts.ranges, "A-B:P,...", \
         "layers A to B, and their percent", 0, 0, true}
-#define PRUNE_OTHERS \
+#define PRUNE_MASKED \
     {'M', "masked", CMD_STR, &cmd_prune_opts.masked, "PREFIX", \
-        "also write the model at its old size", 0, 0, false}, \
-    CMD_OPT_DATA, \
+        "also write the model at its old size", 0, 0, false}
+#define PRUNE_OTHERS \
+    PRUNE_MASKED, CMD_OPT_DATA, \
     {'r', "rules", CMD_CHOICE, &cmd_prune_opts.rules, "darknet|voc07|voc12|coco", \
         "of the score on -d", 0, 0, false}, \
     {'B', "bad-labels", CMD_CHOICE, &cmd_prune_opts.bad, "fail|drop|clip", \

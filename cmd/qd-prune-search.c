@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * qd-prune-search: the best of many random cuts of one size.  The library scores a candidate at a
- * time; here are the options, progress, signals, which end the search after the picture, and the
- * files.
+ * time; here are the options, progress and signals, which end the search after the picture.  The
+ * result is checked, measured and written as by the other commands that prune.
  */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "cmd.h"
+#include "prune.h"
 
 static struct qd_search_opts search = QD_SEARCH_OPTS_INIT;
 static bool all;
-static int set = QD_SPARSE_SHORTCUT, merge, rules, bad, seed = 1, cache_mb;
+static int set = QD_SPARSE_SHORTCUT, merge, seed = 1, cache_mb;
 
 /* clang-format off */
 static const struct cmd_opt opts[] = {CMD_OPT_CFG_NEEDED, CMD_OPT_WEIGHTS_NEEDED,
     {'d', "data", CMD_STR, &cmd.data, "FILE", "data set, a darknet .data file", 0, 0, true},
     {'o', "output", CMD_STR, &cmd.output, "PREFIX",
         "write PREFIX.cfg, PREFIX.weights, PREFIX.tsv", 0, 0, true},
+    PRUNE_MASKED,
     {'p', "percent", CMD_FLOAT, &search.percent, "P",
         "share of the multiply-adds that goes [0.5]", .001, .999, false},
     {'t', "delta", CMD_FLOAT, &search.delta, "P", "how far from it a candidate may be [0.05]",
@@ -39,12 +39,13 @@ static const struct cmd_opt opts[] = {CMD_OPT_CFG_NEEDED, CMD_OPT_WEIGHTS_NEEDED
     {'A', "adapt", CMD_INT, &search.images, "N",
         "pictures of train= for the statistics [a tenth, at least 64]", 1, 2147483647, false},
     {'k', "batch-size", CMD_INT, &search.batch, "N", "of these at a time [16]", 1, 4096, false},
-    {'x', "rules", CMD_CHOICE, &rules, "darknet|voc07|voc12|coco", "of the score", 0, 0, false},
+    {'x', "rules", CMD_CHOICE, &cmd_prune_opts.rules, "darknet|voc07|voc12|coco", "of the score",
+        0, 0, false},
     {'S', "seed", CMD_INT, &seed, "N", "the same seed gives the same bytes", 0, 2147483647, false},
     {'r', "resume", CMD_FLAG, &search.resume, NULL, "go on with the candidates of PREFIX.tsv", 0, 0,
         false},
-    {'B', "bad-labels", CMD_CHOICE, &bad, "fail|drop|clip", "what to do about bad labels", 0, 0,
-        false},
+    {'B', "bad-labels", CMD_CHOICE, &cmd_prune_opts.bad, "fail|drop|clip",
+        "what to do about bad labels", 0, 0, false},
     {'W', "workers", CMD_INT, &search.workers, "N", "threads that prepare images [half of -j]", 0,
         64, false},
     {'C', "cache", CMD_INT, &cache_mb, "MB", "decoded images of a set kept in memory", 0, 1048576,
@@ -81,74 +82,7 @@ static void watch_signals(void)
     signal(SIGXFSZ, SIG_IGN);
 }
 
-/* ------------------------------------------------------------------ files --------------------- */
-
-static char *path_of(const char *suffix, struct qd_error *err)
-{
-    size_t n = strlen(cmd.output) + strlen(suffix) + 1;
-    char *path = malloc(n);
-
-    if (!path) {
-        cmd_error_set(err, QD_ENOMEM, "out of memory");
-        return NULL;
-    }
-    snprintf(path, n, "%s%s", cmd.output, suffix);
-    return path;
-}
-
-/* What cannot be written must not turn out after an hour. */
-static int refuse_old(const char *path, struct qd_error *err)
-{
-    struct stat st;
-
-    if (cmd.force || lstat(path, &st) < 0)
-        return 0;
-    return cmd_error_set(err, QD_EIO, "'%s' exists already (use -f to replace it)", path);
-}
-
 /* ------------------------------------------------------------------ the search ---------------- */
-
-static const char *metric(const struct qd_model *m)
-{
-    return qd_model_classes(m) ? "mAP" : "top1";
-}
-
-static void count(const struct qd_model *m, uint64_t *trained)
-{
-    *trained = 0;
-    for (int i = 0; i < qd_model_layers(m); i++) {
-        struct qd_layer_info l;
-        qd_model_layer(m, i, &l);
-        *trained += l.trained;
-    }
-}
-
-static void print_table(const struct qd_search *s, const struct qd_model *m, double before)
-{
-    struct qd_search_info i;
-    struct qd_search_row best;
-    uint64_t trained;
-
-    qd_search_info(s, &i);
-    qd_search_best(s, &best);
-    count(m, &trained);
-    printf("# candidate %d of %d, %zu pictures scored\n", best.candidate, i.number, i.scored);
-    printf("# metric\tbefore\tafter\n");
-    printf("trained\t%llu\t%llu\n", (unsigned long long)trained, (unsigned long long)best.params);
-    printf("macs\t%llu\t%llu\n", (unsigned long long)i.macs, (unsigned long long)best.macs);
-    printf("%s\t%.6f\t%.6f\n", metric(m), before, best.score);
-}
-
-static void layers(const struct qd_model *m, const struct qd_model *less)
-{
-    for (int i = 0; i < qd_model_layers(m); i++) {
-        struct qd_layer_info a, b;
-        qd_model_layer(m, i, &a);
-        qd_model_layer(less, i, &b);
-        if (a.params)
-            cmd_note("layer %d, [%s]: %d channels before, %d after", i, a.section, a.c, b.c);
-    }
-}
 
 /* 1: ended by a signal, 0: done, -1. */
 static int try_all(struct qd_search *s, struct qd_error *err)
@@ -174,34 +108,46 @@ static int try_all(struct qd_search *s, struct qd_error *err)
     return ret < 0 ? -1 : caught != 0;
 }
 
-static int finish(
-    struct qd_search *s, const struct qd_model *m, char *const path[2], struct qd_error *err)
+static void print_summary(const struct qd_search *s, const struct qd_pruned *p)
 {
-    struct qd_pruned p;
-    double before;
-    int ret = qd_search_score(s, m, &before, err);
+    struct qd_search_info i;
+    struct qd_search_row best;
 
-    if (ret == 0)
-        ret = qd_search_finish(s, &p, err);
+    qd_search_info(s, &i);
+    qd_search_best(s, &best);
+    printf("# candidate %d of %d, score %.6f on %zu pictures, percent %g, difference %.2g\n",
+        best.candidate, i.number, best.score, i.scored, (double)p->percent, p->difference);
+}
+
+static int finish(struct qd_search *s, const struct qd_model *m, struct qd_error *err)
+{
+    struct cmd_prune_table t = {0};
+    struct qd_pruned p;
+    int ret = qd_search_finish(s, &p, err);
+
     if (ret)
         return ret;
-    layers(m, p.compact);
-    ret = qd_model_save(p.compact, path[1], cmd.force, err);
+    cmd_prune_layers(m, &p);
+    ret = cmd_prune_verify(&p, err);
     if (ret == 0)
-        ret = qd_cfg_save(qd_model_cfg(p.compact), path[0], cmd.force, err);
+        ret = cmd_prune_measure(&t, m, p.compact, err);
+    if (ret == 0)
+        ret = cmd_prune_save(&p, err);
+    if (ret == 0) {
+        print_summary(s, &p);
+        cmd_prune_print(&t);
+    }
     qd_pruned_free(&p);
-    if (ret == 0)
-        print_table(s, m, before);
     return ret;
 }
 
-static int work(const struct qd_model *m, char *const path[2], struct qd_error *err)
+static int work(const struct qd_model *m, struct qd_error *err)
 {
     struct qd_search *s = qd_search_new(m, &search, err);
     int ret = s ? try_all(s, err) : -1;
 
     if (ret == 0)
-        ret = finish(s, m, path, err);
+        ret = finish(s, m, err);
     qd_search_free(s);
     return ret;
 }
@@ -212,14 +158,27 @@ static void settle(const char *log)
     search.log = log;
     search.set = all ? QD_SPARSE_ALL : (enum qd_sparse)set;
     search.merge = (enum qd_merge)merge;
-    search.rules = (enum qd_rules)rules;
-    search.bad = (enum qd_bad_labels)bad;
+    search.rules = (enum qd_rules)cmd_prune_opts.rules;
+    search.bad = (enum qd_bad_labels)cmd_prune_opts.bad;
     search.w = cmd.size.w;
     search.h = cmd.size.h;
     search.seed = (uint64_t)seed;
     search.cache = (size_t)cache_mb * 1000000;
     search.force = cmd.force;
     search.stop = stopped;
+}
+
+/* PREFIX.tsv; NULL when there is no memory. */
+static char *log_name(struct qd_error *err)
+{
+    size_t n = strlen(cmd.output) + sizeof(".tsv");
+    char *path = malloc(n);
+
+    if (path)
+        snprintf(path, n, "%s.tsv", cmd.output);
+    else
+        cmd_error_set(err, QD_ENOMEM, "out of memory");
+    return path;
 }
 
 int main(int argc, char *argv[])
@@ -229,19 +188,17 @@ int main(int argc, char *argv[])
     int ret = -1;
 
     cmd_parse(&info, argc, argv);
-    char *path[2] = {path_of(".cfg", &err), path_of(".weights", &err)};
-    char *log = path_of(".tsv", &err);
-    if (path[0] && path[1] && log && refuse_old(path[0], &err) == 0 &&
-        refuse_old(path[1], &err) == 0)
+    if (cmd_prune_opts.masked && strcmp(cmd_prune_opts.masked, cmd.output) == 0)
+        return cmd_misuse("-o and -M name the same files");
+    char *log = log_name(&err);
+    if (log && cmd_prune_check(&err) == 0) /* what cannot be written must not turn out late */
         m = cmd_model(&err);
     if (m) {
         settle(log);
         watch_signals();
-        ret = work(m, path, &err);
+        ret = work(m, &err);
     }
     qd_model_free(m);
-    free(path[0]);
-    free(path[1]);
     free(log);
     if (ret < 0)
         return cmd_fail(&err);

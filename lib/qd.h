@@ -923,9 +923,10 @@ bool qd_search_best(const struct qd_search *s, struct qd_search_row *row);
 int qd_search_score(struct qd_search *s, const struct qd_model *m, double *score,
     struct qd_error *err) QD_MUSTCHECK;
 /*
- * Build the best one: 0; 1 when it was stopped.  masked and compact compute the same (verified as
- * qd_prune() does); then the statistics of compact are estimated anew.  percent and limit are
- * shares of the multiply-adds.  Free with qd_pruned_free(), only after 0.
+ * Build the best one: 0; 1 when it was stopped.  Statistics are those that were estimated anew for
+ * the compact model, in the masked one too; both compute the same, verified as qd_prune() does
+ * before and after.  percent and limit are shares of the multiply-adds.  Free with
+ * qd_pruned_free(), only after 0.
  */
 int qd_search_finish(struct qd_search *s, struct qd_pruned *p, struct qd_error *err) QD_MUSTCHECK;
 

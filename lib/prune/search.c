@@ -308,6 +308,24 @@ int qd_search_step(struct qd_search *s, struct qd_search_row *row, struct qd_err
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
+/* The statistics of the compact model for the channels of the masked one that it has. */
+static void share_statistics(
+    const struct qd_choice *c, struct qd_model *masked, const struct qd_model *compact)
+{
+    for (int i = 0; i < masked->graph->nlayers; i++) {
+        const struct qd_layer *l = &masked->graph->layer[i], *less = &compact->graph->layer[i];
+        for (int k = 0; k < l->nparams; k++) {
+            const float *from = compact->params + less->param[k].offset;
+            float *to = masked->params + l->param[k].offset;
+            if (!(l->param[k].flags & QD_PARAM_STAT))
+                continue;
+            for (int ch = 0; ch < l->c; ch++)
+                if (!c->dead[qd_groups_of(c->groups, i, ch)])
+                    to[ch] = *from++;
+        }
+    }
+}
+
 static int finish(struct qd_search *s, struct qd_pruned *p, struct qd_error *err)
 {
     const struct qd_prune_opts how = {.w = s->o.w, .h = s->o.h, .seed = s->o.seed};
@@ -326,9 +344,13 @@ static int finish(struct qd_search *s, struct qd_pruned *p, struct qd_error *err
         p->origin[i] = (int)i;
     p->percent = (float)(1 - share);
     p->limit = (float)(1 - s->cuts.least);
-    if (qd_verify_step(p->masked, p->compact, &how, &p->difference, err) < 0)
-        return -1;
-    return refresh(s, p->compact, err);
+    ret = qd_verify_step(p->masked, p->compact, &how, &p->difference, err);
+    if (ret == 0)
+        ret = refresh(s, p->compact, err);
+    if (ret)
+        return ret;
+    share_statistics(&s->cuts.choice, p->masked, p->compact);
+    return qd_verify_step(p->masked, p->compact, &how, &p->difference, err);
 }
 
 int qd_search_finish(struct qd_search *s, struct qd_pruned *p, struct qd_error *err)

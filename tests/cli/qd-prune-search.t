@@ -36,7 +36,7 @@ search()
 status 0 'a search' search a -j 1
 cp "$OUT" a.out
 stderr_is ''
-stdout_like '^# candidate [1-5] of 5, 10 pictures scored$'
+stdout_like '^# candidate [1-5] of 5, score [0-9.]+ on 10 pictures, percent 0\.[0-9]+, difference '
 stdout_has '# metric	before	after'
 ok '5 candidates' test "$(grep -vc '^#' a.tsv)" -eq 5
 ok 'all of them within 4 % of half' awk -F '\t' '
@@ -49,9 +49,20 @@ ok 'the best is in the table' awk -F '\t' '
     $1 == "macs" { m = $3 }
     $1 == "trained" { t = $3 }
     END { exit !(map == best && m == macs && t == params) }' a.tsv a.out
+ok 'the rows are those of all that prune' sh -c 'grep -v "^#" a.out | cut -f 1 | tr "\n" " " |
+    grep -qx "layers params trained macs weights_bytes mAP ms peak_bytes "'
 status 0 'it loads' qd-map -q -c a.cfg -w a.weights -d toy/toy.data
 map=$(awk '$1 == "mAP" { print $2 }' "$OUT")
 ok 'and has that score' test "$map" = "$(awk '$1 == "mAP" { print $3 }' a.out)"
+status 0 'the masked network, too' search h -M wide
+status 0 'it has all channels' sh -c "grep ^filters= wide.cfg >w && grep ^filters= whole.cfg | cmp - w"
+status 0 'and the same score' qd-map -q -c wide.cfg -w wide.weights -d toy/toy.data
+ok 'as what is written' test "$map" = "$(awk '$1 == "mAP" { print $2 }' "$OUT")"
+rm h.tsv
+status 1 'a masked file that exists' search h2 -M wide
+stderr_has "'wide.cfg' exists already"
+ok 'then nothing is searched' test ! -e h2.tsv
+status 2 'masked and compact of one name' search h3 -M h3
 status 0 'on other threads' search b -j 3 -W 2
 for f in .cfg .weights .tsv; do
     same_bytes "a$f" "b$f"

@@ -85,6 +85,11 @@ status 0 'beyond the limit' prune -p .95 -o beyond
 stderr_like '^qd-prune-normal: warning: percent 0\.95 is beyond 0\.[0-9]+, the most that leaves'
 stderr_like '^qd-prune-normal: warning: [0-9]+ layers keep more'
 consistent beyond
+# A net whose factors are all 1.
+qd-train -q -c toy.cfg -d toy/toy.data -o fresh -E 0 -n 1 -D net.learning_rate=0 >/dev/null
+status 0 'equal factors' qd-prune-slim -c toy.cfg -w fresh.weights -o equal
+stderr_like '^qd-prune-slim: warning: the factors have not separated at all: .* qd-sparse'
+stderr_lines 1 'one warning says all'
 status 0 'at least four' prune -p .95 -l 4 -o four -q
 ok 'of everything' sh -c 'for n; do [ "$n" -ge 4 ] || exit 1; done' - $(widths four)
 status 0 'the same by name' prune -p .95 --min-channels 4 -o four -q -f

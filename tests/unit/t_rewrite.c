@@ -507,8 +507,36 @@ static void refusals(void)
     qd_model_free(m);
 }
 
+/* How large a mismatch is seen: one weight of the last convolution, far from all others in size so
+ * that it makes the largest output, is another one by a share. */
+static void tolerance(void)
+{
+    static const struct {
+        float share;
+        bool same;
+    } t[] = {{1e-6f, true}, {1e-3f, false}};
+    struct qd_error err = {0};
+    struct qd_model *m = model(NET CONV(8) END), *less = qd_model_copy(m, &err);
+    double far = 1;
+
+    if (!OK(less != NULL, "copy: %s", err.msg))
+        exit(tap_done());
+    const struct qd_layer *l = &m->graph->layer[m->graph->nlayers - 1];
+    size_t at = qd_layer_find_param(l, "weights")->offset;
+    m->params[at] = 100;
+    for (size_t i = 0; i < sizeof(t) / sizeof(*t); i++) {
+        less->params[at] = 100 * (1 + t[i].share);
+        int ret = qd_verify(m, less, NULL, &far, &err);
+        OK(t[i].same ? ret == 0 && far <= 1e-5 : ret < 0 && err.code == QD_EUNSUP && far > 1e-4,
+            "a weight that differs by %g: %.2g %s", (double)t[i].share, far, err.msg);
+    }
+    qd_model_free(less);
+    qd_model_free(m);
+}
+
 int main(void)
 {
+    tolerance();
     structures(true);
     structures(false);
     activations();

@@ -18,7 +18,7 @@ stdout_like '^# rule normal, percent 0\.5, threshold [0-9.]+, limit 0\.[0-9]+, b
 stdout_has "# metric${tab}before${tab}after"
 ok 'the table, in this order' test "$(grep -v '^#' "$OUT" | cut -f 1 | tr '\n' ' ')" = \
     'layers params trained macs weights_bytes '
-ok 'three columns' sh -c "! grep -v '^#' '$OUT' | grep -vE '^[a-z_]+$tab[0-9]+$tab[0-9]+\$'"
+ok 'three columns' sh -c "! grep -v '^#' '$OUT' | grep -vE '^[a-z_]+${tab}[0-9]+${tab}[0-9]+\$'"
 consistent half
 ok 'fewer parameters' less "$(after params)" "$(before params)"
 ok 'and operations' less "$(after macs)" "$(before macs)"
@@ -91,9 +91,11 @@ status 0 'equal factors' qd-prune-slim -c toy.cfg -w fresh.weights -o equal
 stderr_like '^qd-prune-slim: warning: the factors have not separated at all: .* qd-sparse'
 stderr_lines 1 'one warning says all'
 status 0 'at least four' prune -p .95 -l 4 -o four -q
+# shellcheck disable=SC2046 # a word a layer
 ok 'of everything' sh -c 'for n; do [ "$n" -ge 4 ] || exit 1; done' - $(widths four)
 status 0 'the same by name' prune -p .95 --min-channels 4 -o four -q -f
 status 0 'multiples' prune -p .5 --base 4 -o base -q
+# shellcheck disable=SC2046 # a word a layer
 ok 'of everything' sh -c 'for n; do [ $((n % 4)) -eq 0 ] || exit 1; done' - $(widths base)
 
 sed 's/^\[shortcut\]/[upsample]\nstride=1\n&/; s/from=-3/from=-4/' toy.cfg >tall.cfg

@@ -16,6 +16,7 @@ consistent usual
 status 0 'percent 0' slim -o none -p 0
 same_bytes none.weights toy.weights
 status 0 'half of every layer' slim -o half -p .9 --layer-keep .5
+# shellcheck disable=SC2046 # a word a layer
 ok 'stays' sh -c 'for n; do [ "$n" -ge 4 ] || exit 1; done' - $(widths half)
 ok 'of wide ones too' test "$(widths half | cut -d ' ' -f 9)" -ge 12
 status 0 'the same in the other spelling' slim -o same -p .9 --LAYER_KEEP=.5

@@ -15,7 +15,7 @@ conv()
     printf 'learning_rate=0.01\nmax_batches=12\n'
     conv 8 3 2
     conv 16 3 2
-    for i in 1 2 3; do
+    for _ in 1 2 3; do
         conv 8 1 1
         conv 16 3 1
         printf '[shortcut]\nfrom=-3\nactivation=linear\n'

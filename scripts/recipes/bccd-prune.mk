@@ -49,8 +49,8 @@ $B/quarter.weights: $(SET) $B/quarter.anchors
 	  -D yolo.classes=3 -D 81.filters=24 -D 93.filters=24 -D 105.filters=24 \
 	  $(call BCCD_ANCHORS,quarter)
 
-# The gradient that Adam follows is the loss's over its own size, so that only a penalty that is
-# large beside it moves anything: 0.1, where the 0.001 of older programs does nothing.
+# A penalty of 0.1 and not the usual 0.001, with which the factors have hardly moved by then: AdamW
+# divides a gradient by its own size.
 $B/tiny-sparse.weights: $B/tiny.weights
 	$(QD)qd-sparse $(MORE) -P normal -s 0.1 -T dynamic -o $B/tiny-sparse -c $B/tiny.cfg -w $< \
 	  -n $(or $(N),1500) -E 500 -u 1 -D net.learning_rate=0.002

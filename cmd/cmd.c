@@ -7,6 +7,7 @@
 #include "cmd.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -221,4 +222,35 @@ int cmd_detect(struct qd_net *net, const struct cmd_input *in, const struct qd_i
         return -1;
     qd_net_forward(net);
     return qd_net_detect(net, 0, opts, out, err);
+}
+
+/* ------------------------------------------------------------------ signals ------------------- */
+
+static volatile sig_atomic_t caught;
+
+static void on_signal(int sig)
+{
+    caught = sig;
+}
+
+void cmd_signals_watch(void)
+{
+    struct sigaction a = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+
+    sigemptyset(&a.sa_mask);
+    sigaction(SIGINT, &a, NULL);
+    sigaction(SIGTERM, &a, NULL);
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+bool cmd_stopped(void *ctx)
+{
+    (void)ctx;
+    return caught != 0;
+}
+
+void cmd_signal_end(void)
+{
+    signal((int)caught, SIG_DFL);
+    raise((int)caught);
 }

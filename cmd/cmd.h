@@ -181,6 +181,13 @@ void cmd_progress_end(void);
 /* Clear the bar before something else is printed; the next cmd_progress() draws it again. */
 void cmd_progress_hide(void);
 
+/* For long work: SIGINT and SIGTERM make cmd_stopped() true, a second one of the same kind ends the
+ * program at once; a limit of the file size is reported as a failed write. */
+void cmd_signals_watch(void);
+bool cmd_stopped(void *ctx);
+/* End by the signal that was caught, when all is written. */
+void cmd_signal_end(void);
+
 /* Seconds of a clock that never steps. */
 double cmd_now(void);
 /* A whole number or a decimal fraction, nothing else; no locale is set in commands. */

@@ -4,7 +4,6 @@
  * time; here are the options, progress and signals, which end the search after the picture.  The
  * result is checked, measured and written as by the other commands that prune.
  */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,32 +55,6 @@ static const struct cmd_opt opts[] = {CMD_OPT_CFG_NEEDED, CMD_OPT_WEIGHTS_NEEDED
 static const struct cmd_info info = {"qd-prune-search", "",
     "find the best of many random cuts, without sparse training", opts, 0, 0};
 
-/* ------------------------------------------------------------------ signals ------------------- */
-
-static volatile sig_atomic_t caught;
-
-static void on_signal(int sig)
-{
-    caught = sig;
-}
-
-static bool stopped(void *ctx)
-{
-    (void)ctx;
-    return caught != 0;
-}
-
-/* A second signal of the same kind ends the program at once. */
-static void watch_signals(void)
-{
-    struct sigaction a = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-
-    sigemptyset(&a.sa_mask);
-    sigaction(SIGINT, &a, NULL);
-    sigaction(SIGTERM, &a, NULL);
-    signal(SIGXFSZ, SIG_IGN);
-}
-
 /* ------------------------------------------------------------------ the search ---------------- */
 
 /* 1: ended by a signal, 0: done, -1. */
@@ -105,7 +78,7 @@ static int try_all(struct qd_search *s, struct qd_error *err)
         cmd_progress(row.candidate);
     }
     cmd_progress_end();
-    return ret < 0 ? -1 : caught != 0;
+    return ret < 0 ? -1 : cmd_stopped(NULL);
 }
 
 static void print_summary(const struct qd_search *s, const struct qd_pruned *p)
@@ -165,7 +138,7 @@ static void settle(const char *log)
     search.seed = (uint64_t)seed;
     search.cache = (size_t)cache_mb * 1000000;
     search.force = cmd.force;
-    search.stop = stopped;
+    search.stop = cmd_stopped;
 }
 
 /* PREFIX.tsv; NULL when there is no memory. */
@@ -195,7 +168,7 @@ int main(int argc, char *argv[])
         m = cmd_model(&err);
     if (m) {
         settle(log);
-        watch_signals();
+        cmd_signals_watch();
         ret = work(m, &err);
     }
     qd_model_free(m);
@@ -203,8 +176,7 @@ int main(int argc, char *argv[])
     if (ret < 0)
         return cmd_fail(&err);
     if (ret > 0) {
-        signal((int)caught, SIG_DFL);
-        raise((int)caught);
+        cmd_signal_end();
     }
     return cmd_finish();
 }

@@ -5,7 +5,6 @@
  */
 #include "train.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,33 +18,6 @@ struct cmd_train_opts cmd_train_opts = {.to = QD_TRAIN_OPTS_INIT,
     .bad = QD_BAD_FAIL};
 
 static struct cmd_train_opts *const given = &cmd_train_opts;
-
-/* ------------------------------------------------------------------ signals ------------------- */
-
-static volatile sig_atomic_t caught;
-
-static void on_signal(int sig)
-{
-    caught = sig;
-}
-
-static bool stopped(void *ctx)
-{
-    (void)ctx;
-    return caught != 0;
-}
-
-/* A second signal of the same kind ends the program at once. */
-static void watch_signals(void)
-{
-    struct sigaction a = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-
-    sigemptyset(&a.sa_mask);
-    sigaction(SIGINT, &a, NULL);
-    sigaction(SIGTERM, &a, NULL);
-    /* a limit of the file size is reported as a failed write */
-    signal(SIGXFSZ, SIG_IGN);
-}
 
 /* ------------------------------------------------------------------ model --------------------- */
 
@@ -125,7 +97,7 @@ static int run(struct qd_train *t, const struct cmd_trainer *c, struct qd_error 
     char text[512];
     int ret = 0;
 
-    while (!caught && (ret = qd_train_step(t, &row, err)) > 0) {
+    while (!cmd_stopped(NULL) && (ret = qd_train_step(t, &row, err)) > 0) {
         cmd_progress_hide();
         printf("%s\n", qd_train_text(&row, text, sizeof(text)));
         fflush(stdout);
@@ -136,7 +108,7 @@ static int run(struct qd_train *t, const struct cmd_trainer *c, struct qd_error 
     cmd_progress_end();
     if (ret < 0)
         return -1;
-    if (caught)
+    if (cmd_stopped(NULL))
         return qd_train_save(t, err) < 0 ? -1 : 1;
     if (qd_train_finish(t, err) < 0)
         return -1;
@@ -162,7 +134,7 @@ static void settle(struct qd_train_opts *o)
     o->bad = (enum qd_bad_labels)given->bad;
     o->workers = given->workers;
     o->cache = (size_t)given->cache_mb * 1000000;
-    o->stop = stopped;
+    o->stop = cmd_stopped;
 }
 
 int cmd_train(const struct cmd_trainer *c)
@@ -178,7 +150,7 @@ int cmd_train(const struct cmd_trainer *c)
     struct qd_model *m = load(&err);
     if (!m)
         return cmd_fail(&err);
-    watch_signals();
+    cmd_signals_watch();
     int ret = c->prepare ? c->prepare(o, m, &err) : 0;
     struct qd_train *t = ret < 0 ? NULL : qd_train_new(m, o, &err);
     ret = t ? 0 : -1;
@@ -192,8 +164,7 @@ int cmd_train(const struct cmd_trainer *c)
         return cmd_fail(&err);
     if (ret > 0) {
         fflush(stdout);
-        signal((int)caught, SIG_DFL);
-        raise((int)caught);
+        cmd_signal_end();
     }
     return cmd_finish();
 }

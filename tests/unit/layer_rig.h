@@ -77,6 +77,21 @@ static inline void rig_params(struct qd_model *m)
         }
 }
 
+/* A model of a cfg with such parameters. */
+static inline struct qd_model *rig_model(const char *text)
+{
+    struct qd_error err = {0};
+    struct qd_cfg *cfg = qd_cfg_parse(text, strlen(text), "t.cfg", &err);
+    struct qd_model *m = cfg ? qd_model_new(cfg, &err) : NULL;
+
+    if (!m) {
+        printf("Bail out! %s\n", err.msg);
+        exit(99);
+    }
+    rig_params(m);
+    return m;
+}
+
 /* Build 'text', run it on random input; keep: every layer's output stays readable. */
 static inline struct rig rig_open(const char *text, int batch, bool keep)
 {

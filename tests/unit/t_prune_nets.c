@@ -47,20 +47,6 @@ static const struct {
                                     "per_channel\nweights_normalization=softmax\n" CONV(8) END},
 };
 
-static struct qd_model *model(const char *text)
-{
-    struct qd_error err = {0};
-    struct qd_cfg *cfg = qd_cfg_parse(text, strlen(text), "t.cfg", &err);
-    struct qd_model *m = cfg ? qd_model_new(cfg, &err) : NULL;
-
-    if (!m) {
-        printf("Bail out! %s\n", err.msg);
-        exit(99);
-    }
-    rig_params(m);
-    return m;
-}
-
 /* Text without padding: 3x3 becomes 1x1. */
 static void shrink(char *text)
 {
@@ -91,7 +77,7 @@ static bool idle(const char *rule, bool all, const struct qd_error *err)
 
 static void prune(int net, const char *rule, float percent, bool all)
 {
-    struct qd_model *m = model(nets[net].text);
+    struct qd_model *m = rig_model(nets[net].text);
     const struct qd_prune_range range = {0, m->graph->nlayers - 1, percent};
     struct qd_prune_opts o = QD_PRUNE_OPTS_INIT;
     struct qd_error err = {0};
@@ -133,7 +119,7 @@ static void exact(const char *what, const char *whole, bool all)
 
     snprintf(text, sizeof(text), "%s", whole);
     shrink(text);
-    struct qd_model *m = model(text);
+    struct qd_model *m = rig_model(text);
     zero_factors(m);
     o.percent = .2f;
     o.all = all;

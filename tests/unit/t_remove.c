@@ -11,20 +11,6 @@
 #define NET "[net]\nwidth=8\nheight=8\nchannels=3\n"
 #define CONV "[convolutional]\nfilters=4\nactivation=leaky\n"
 
-static struct qd_model *model_of(const char *text)
-{
-    struct qd_error err = {0};
-    struct qd_cfg *cfg = qd_cfg_parse(text, strlen(text), "t.cfg", &err);
-    struct qd_model *m = cfg ? qd_model_new(cfg, &err) : NULL;
-
-    if (!m) {
-        printf("Bail out! %s\n", err.msg);
-        exit(99);
-    }
-    rig_params(m);
-    return m;
-}
-
 /* Remove layers first .. last, after which first - 1 stands in for 'last'. */
 static struct qd_model *without(
     const struct qd_model *m, int first, int last, int *origin, struct qd_error *err)
@@ -38,7 +24,7 @@ static struct qd_model *without(
 
 static void becomes(const char *what, const char *text, int first, int last, const char *want)
 {
-    struct qd_model *m = model_of(text), *less;
+    struct qd_model *m = rig_model(text), *less;
     struct qd_error err = {0};
     struct qd_buf b = {0};
     int origin[256];
@@ -119,7 +105,7 @@ static void text_stays(void)
 
 static void refuse(const char *text, int first, int last, const char *want)
 {
-    struct qd_model *m = model_of(text), *less;
+    struct qd_model *m = rig_model(text), *less;
     struct qd_error err = {0};
 
     less = without(m, first, last, NULL, &err);
@@ -150,7 +136,7 @@ static void refusals(void)
         1, 2,
         "t.cfg:20: layers cannot be removed so: layer 4, [yolo], has a key that must name layers, "
         "and none");
-    m = model_of(NET CONV CONV CONV);
+    m = rig_model(NET CONV CONV CONV);
     less = qd_remove(m, gone, NULL, &err); /* nothing stands in for what the section before was */
     OK(!less && err.code == QD_EUNSUP, "refused");
     IS_STR(err.msg,
@@ -183,7 +169,7 @@ static void fixture(void)
 
 static void allocations(void)
 {
-    struct qd_model *m = model_of(NET CONV CONV CONV CONV "[route]\nlayers=-1,2\n"), *less;
+    struct qd_model *m = rig_model(NET CONV CONV CONV CONV "[route]\nlayers=-1,2\n"), *less;
     struct qd_error err = {0};
     long n = 0;
 

@@ -289,20 +289,6 @@ done:
     qd_model_free(m);
 }
 
-static struct qd_model *model(const char *text)
-{
-    struct qd_error err = {0};
-    struct qd_cfg *cfg = qd_cfg_parse(text, strlen(text), "t.cfg", &err);
-    struct qd_model *m = cfg ? qd_model_new(cfg, &err) : NULL;
-
-    if (!m) {
-        printf("Bail out! %s\n", err.msg);
-        exit(99);
-    }
-    rig_params(m);
-    return m;
-}
-
 static void structures(bool exact)
 {
     static const struct {
@@ -355,7 +341,7 @@ static void structures(bool exact)
             at[5] = '1';
             at[11] = '0';
         }
-        struct qd_model *m = model(text);
+        struct qd_model *m = rig_model(text);
         cut(m, net[i].what, 0, exact);
     }
 }
@@ -369,7 +355,7 @@ static void activations(void)
         snprintf(text, sizeof(text),
             NET "[convolutional]\nbatch_normalize=1\nfilters=9\nactivation=%s\n" END,
             qd_act_name((enum qd_act)i));
-        struct qd_model *m = model(text);
+        struct qd_model *m = rig_model(text);
         cut(m, qd_act_name((enum qd_act)i), 0, true);
     }
 }
@@ -377,9 +363,10 @@ static void activations(void)
 /* Spec compression.md 2.3.1: weights 2, -1; channel 0 with beta -1 goes; leaky: mean + .2. */
 static void fixture(void)
 {
-    struct qd_model *m = model("[net]\nwidth=2\nheight=2\nchannels=1\n[convolutional]\n"
-                               "batch_normalize=1\nfilters=2\nactivation=leaky\n[convolutional]\n"
-                               "batch_normalize=1\nfilters=1\nactivation=linear\n");
+    struct qd_model *m =
+        rig_model("[net]\nwidth=2\nheight=2\nchannels=1\n[convolutional]\n"
+                  "batch_normalize=1\nfilters=2\nactivation=leaky\n[convolutional]\n"
+                  "batch_normalize=1\nfilters=1\nactivation=linear\n");
     const struct qd_layer *l = m->graph->layer;
     struct qd_error err = {0};
     struct qd_groups *g = qd_groups_new(m->graph, &err);
@@ -424,7 +411,7 @@ static void text_stays(void)
         "# a net\n[net]\nwidth = 8 ; side\nheight=8\nchannels=3\n\n# first\n[convolutional]\n"
         "batch_normalize=1\nfilters = 4   # wide\nactivation=leaky\n\n# last\n[convolutional]\n"
         "filters=2\nactivation=linear\n# end";
-    struct qd_model *m = model(whole);
+    struct qd_model *m = rig_model(whole);
     struct qd_error err = {0};
     struct qd_groups *g = qd_groups_new(m->graph, &err);
     bool dead[16] = {false};
@@ -463,7 +450,7 @@ done:
 
 static void refuse(const char *text, int layer, int n, const char *want)
 {
-    struct qd_model *m = model(text), *less;
+    struct qd_model *m = rig_model(text), *less;
     struct qd_error err = {0};
     struct qd_groups *g = qd_groups_new(m->graph, &err);
     bool dead[64] = {false};
@@ -489,7 +476,7 @@ static void refusals(void)
     refuse(NET CONV(3) END, 0, 3,
         "t.cfg:5: layer 0, [convolutional], cannot be pruned so: none of its channels is left");
 
-    struct qd_model *m = model(NET CONV(6) CONV(5) CONV(6) ADD(-3) END), *less;
+    struct qd_model *m = rig_model(NET CONV(6) CONV(5) CONV(6) ADD(-3) END), *less;
     struct qd_error err = {0};
     struct qd_groups *g = qd_groups_new(m->graph, &err);
     bool *dead = g ? choose(g) : NULL;
@@ -516,7 +503,7 @@ static void tolerance(void)
         bool same;
     } t[] = {{1e-6f, true}, {1e-3f, false}};
     struct qd_error err = {0};
-    struct qd_model *m = model(NET CONV(8) END), *less = qd_model_copy(m, &err);
+    struct qd_model *m = rig_model(NET CONV(8) END), *less = qd_model_copy(m, &err);
     double far = 1;
 
     if (!OK(less != NULL, "copy: %s", err.msg))

@@ -14,20 +14,6 @@
 
 static const struct qd_prune_opts defaults = QD_PRUNE_OPTS_INIT;
 
-static struct qd_model *model_of(const char *text)
-{
-    struct qd_error err = {0};
-    struct qd_cfg *cfg = qd_cfg_parse(text, strlen(text), "t.cfg", &err);
-    struct qd_model *m = cfg ? qd_model_new(cfg, &err) : NULL;
-
-    if (!m) {
-        printf("Bail out! %s\n", err.msg);
-        exit(99);
-    }
-    rig_params(m);
-    return m;
-}
-
 /* All factors of a layer, and its first one. */
 static void factors(struct qd_model *m, int layer, float all, float first)
 {
@@ -66,7 +52,7 @@ static void left(struct qd_model *m, struct qd_prune_opts o, int units, const ch
 static void nothing(void)
 {
     static const char text[] = "# a net\n" NET "\n# one\n" CONV(32) UNIT END "# end\n";
-    struct qd_model *m = model_of(text);
+    struct qd_model *m = rig_model(text);
     struct qd_prune_opts o = defaults;
     struct qd_error err = {0};
     struct qd_pruned p = {0};
@@ -90,7 +76,7 @@ static void nothing(void)
  * equal. */
 static void order(void)
 {
-    struct qd_model *m = model_of(NET CONV(32) UNIT UNIT UNIT UNIT CONV(8) END);
+    struct qd_model *m = rig_model(NET CONV(32) UNIT UNIT UNIT UNIT CONV(8) END);
     struct qd_prune_opts o = defaults;
     float *before = malloc(m->graph->nparams * sizeof(*before));
 
@@ -118,7 +104,7 @@ static void order(void)
 
 static void refuse(const char *text, bool strict, enum qd_code code, const char *want)
 {
-    struct qd_model *m = model_of(text);
+    struct qd_model *m = rig_model(text);
     struct qd_prune_opts o = defaults;
     struct qd_error err = {0};
     struct qd_pruned p = {0};
@@ -132,7 +118,7 @@ static void refuse(const char *text, bool strict, enum qd_code code, const char 
 static void refusals(void)
 {
     static const char two[] = NET CONV(32) CONV(16) CONV(32) ADDX(relu) UNIT CONV(8) END;
-    struct qd_model *m = model_of(two);
+    struct qd_model *m = rig_model(two);
 
     left(m, defaults, 1, "0 1 2 3 7 8");
     qd_model_free(m);
@@ -149,7 +135,7 @@ static void refusals(void)
         "up");
 
     /* the first unit's constant finds no reader, the second is taken instead */
-    m = model_of(NET CONV(32) UNIT "[activation]\nactivation=relu\n" UNIT CONV(8) END);
+    m = rig_model(NET CONV(32) UNIT "[activation]\nactivation=relu\n" UNIT CONV(8) END);
     factors(m, 2, .1f, .1f);
     struct qd_prune_opts o = defaults;
     o.shortcuts = 1;
@@ -165,7 +151,7 @@ static void refusals(void)
 /* A goal is met by the number of units. */
 static void goals(void)
 {
-    struct qd_model *m = model_of(NET CONV(32) UNIT UNIT UNIT UNIT CONV(8) END);
+    struct qd_model *m = rig_model(NET CONV(32) UNIT UNIT UNIT UNIT CONV(8) END);
     struct qd_prune_opts o = defaults;
 
     for (int i = 0; i < 4; i++)
@@ -184,7 +170,7 @@ static void goals(void)
 
 static void both_stages(int base)
 {
-    struct qd_model *m = model_of(NET CONV(32) UNIT UNIT "[maxpool]\nsize=2\nstride=2\n" CONV(32)
+    struct qd_model *m = rig_model(NET CONV(32) UNIT UNIT "[maxpool]\nsize=2\nstride=2\n" CONV(32)
             UNIT CONV(32) UNIT CONV(8) END);
     struct qd_prune_opts o = defaults;
     struct qd_error err = {0};
@@ -237,7 +223,7 @@ static void trained(void)
 
 static void allocations(const char *rule)
 {
-    struct qd_model *m = model_of(NET CONV(32) UNIT UNIT END);
+    struct qd_model *m = rig_model(NET CONV(32) UNIT UNIT END);
     struct qd_prune_opts o = defaults;
     long n = 0;
     int ret;

@@ -21,20 +21,6 @@
 
 enum { SIDE = 64, LARGE = 7000000 };
 
-static struct qd_model *model_of(const char *text)
-{
-    struct qd_error err = {0};
-    struct qd_cfg *cfg = qd_cfg_parse(text, strlen(text), "t.cfg", &err);
-    struct qd_model *m = cfg ? qd_model_new(cfg, &err) : NULL;
-
-    if (!m) {
-        printf("Bail out! %s\n", err.msg);
-        exit(99);
-    }
-    rig_params(m);
-    return m;
-}
-
 static struct qd_model *copy_of(const struct qd_model *m)
 {
     struct qd_error err = {0};
@@ -193,7 +179,7 @@ static void structures(bool exact)
                 at[5] = '1';
                 at[11] = '0';
             }
-            struct qd_model *m = model_of(text);
+            struct qd_model *m = rig_model(text);
             cut(m, net[i].what, 0, all, exact);
             qd_model_free(m);
         }
@@ -202,7 +188,7 @@ static void structures(bool exact)
 /* Spec compression.md 8.3: branches that add nothing can go, and no bit changes. */
 static void silent(void)
 {
-    struct qd_model *m = model_of(NET CONV(6) UNIT UNIT CONV(6) UNIT YOLO), *less = NULL;
+    struct qd_model *m = rig_model(NET CONV(6) UNIT UNIT CONV(6) UNIT YOLO), *less = NULL;
     struct qd_error err = {0};
     struct qd_units u = {0};
     bool take[3] = {true, true, true};
@@ -224,7 +210,7 @@ static void silent(void)
 /* The last layer that adds in 'text', and why it stays. */
 static void unit_is(const char *text, int first, int end, const char *why)
 {
-    struct qd_model *m = model_of(text);
+    struct qd_model *m = rig_model(text);
     struct qd_error err = {0};
     struct qd_units u = {0};
 
@@ -280,7 +266,7 @@ static void guards(void)
 /* Constants that nobody takes up; the model is left alone. */
 static void refuse(const char *text, const char *want)
 {
-    struct qd_model *m = model_of(text), *before = copy_of(m);
+    struct qd_model *m = rig_model(text), *before = copy_of(m);
     struct qd_error err = {0};
     struct qd_units u = {0};
     bool take[8] = {true};
@@ -322,7 +308,7 @@ static void refusals(void)
 
 static void scores(void)
 {
-    struct qd_model *m = model_of(NET CONV(6) UNIT UNIT END);
+    struct qd_model *m = rig_model(NET CONV(6) UNIT UNIT END);
     struct qd_error err = {0};
     struct qd_units u = {0};
     size_t n;
@@ -380,7 +366,7 @@ static void trained(void)
 
 static void allocations(void)
 {
-    struct qd_model *m = model_of(NET CONV(6) UNIT UNIT END), *less = NULL;
+    struct qd_model *m = rig_model(NET CONV(6) UNIT UNIT END), *less = NULL;
     bool take[2] = {true, true};
     long n = 0;
 
